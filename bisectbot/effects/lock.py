@@ -1,0 +1,54 @@
+"""Locks that die with their holder: flock(2), so that nothing is left to clear after a kill -9."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bisectbot.errors import Busy
+
+
+class Lock:
+    """An exclusive lock on a file, held until released or until the process is gone."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Take the lock or raise Busy at once, naming `what` is held and by which process."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # close-on-exec, as all of Python's: a child doesn't hold on to it
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._handle, 32).decode(errors="replace").strip()
+            os.close(self._handle)
+            raise Busy(
+                f"{what} is in use by another bisectbot (pid {holder or 'unknown'})",
+                hint="wait for it, or see what it does: bisectbot status",
+            ) from None
+        os.truncate(self._handle, 0)
+        os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def first_free(paths: list[Path], what: str) -> tuple[Path, Lock]:
+    """Return the first of `paths` whose lock is free, with the lock taken; Busy if none is."""
+    for path in paths[:-1]:
+        try:
+            return path, Lock(path, what)
+        except Busy:
+            continue
+    return paths[-1], Lock(paths[-1], what)
