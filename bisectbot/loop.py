@@ -1,0 +1,233 @@
+"""The whole bot on one screen: slots, work in flight, events.
+
+Each turn: ask the search what it wants given all that is known, start what an idle slot can do of it, wait
+for one event, write it down. Work runs in threads; this thread alone decides and alone writes the journal.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bisectbot.errors import InfraError
+from bisectbot.facts import (
+    Answered,
+    BootBegan,
+    Built,
+    Fact,
+    Faulted,
+    Paused,
+    Row,
+    State,
+    Tried,
+    apply,
+)
+from bisectbot.model import Answer, BuildBroken, Judgement, Kernel, Trial
+from bisectbot.ports import Clock
+from bisectbot.search.bisection import Wanted
+from bisectbot.verdict import clean_left
+
+
+class Search(Protocol):
+    """Decides from the state alone."""
+
+    def decide(self, state: State) -> Wanted | Answer:
+        """Return what to test next, or the answer."""
+        ...
+
+    def log(self) -> str:
+        """Return the log that `git bisect replay` takes."""
+        ...
+
+
+class Stages(Protocol):
+    """The work of the slots; each call blocks and runs in a thread of its slot."""
+
+    def build(self, commit: str, on_fault: Callable[[InfraError], None]) -> Kernel | BuildBroken:
+        """Build a commit, or take it from the store; a passing fault is told and tried again, the last one raised."""
+        ...
+
+    def boot(self, ask: BootAsk, tell: Callable[[Trial], None], on_fault: Callable[[InfraError], None]) -> None:
+        """Boot a kernel, run the trials and tell each as it ends."""
+        ...
+
+    def ready(self, built: Kernel | BuildBroken) -> bool:
+        """Whether a build of an earlier process is still there to be booted."""
+        ...
+
+    def stop(self) -> None:
+        """End every child process; calls in other threads come back with an InfraError."""
+        ...
+
+
+class Facts(Protocol):
+    """The journal, as far as the loop needs it."""
+
+    def append(self, at: float, fact: Fact) -> Row:
+        """Write one fact durably."""
+        ...
+
+
+class Show(Protocol):
+    """Who follows along: a terminal, a log, the report."""
+
+    def began(self, work: Work) -> None:
+        """A slot started to work."""
+        ...
+
+    def happened(self, state: State, fact: Fact) -> None:
+        """A fact was written."""
+        ...
+
+    def expects(self, state: State, remaining: int) -> None:
+        """About `remaining` more commits have to be tested."""
+        ...
+
+
+@dataclass(frozen=True)
+class BootAsk:
+    """One boot: which kernel, its number in the session, and how many clean trials would do."""
+
+    kernel: Kernel
+    boot: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a slot is doing."""
+
+    stage: str  # "build" or "boot"
+    commit: str
+    since: float  # seconds on the clock
+
+
+@dataclass(frozen=True)
+class Done:
+    """A slot is idle again; `error` if it failed for good."""
+
+    work: Work
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Somebody wants the session to stop, and why."""
+
+    why: str
+
+
+Event = Fact | Done | Stop
+
+
+@dataclass
+class Bot:
+    """Runs one session to an answer or a pause."""
+
+    state: State
+    search: Search
+    stages: Stages
+    facts: Facts
+    clock: Clock
+    show: Show
+    slots: dict[str, Executor]  # "build" and "boot", one thread each
+    # a SimpleQueue may be put into from a signal handler
+    events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+    flight: dict[str, Work] = field(default_factory=dict)  # by stage
+
+    def run(self) -> State:
+        """Return the state at the end: answered or paused. A programming error in a slot is raised as it is."""
+        while not (self.state.answered or self.state.paused):
+            self._turn()
+        return self.state
+
+    def _turn(self) -> None:
+        decision = self.search.decide(self.state)
+        if not isinstance(decision, Wanted):
+            self._pause_work()
+            self._write(Answered(decision, self.search.log()))
+            return
+        self.show.expects(self.state, decision.remaining)
+        self._start(decision)
+        self._note(self.events.get())
+
+    def _start(self, wanted: Wanted) -> None:
+        """Give idle slots the first thing of theirs that is wanted."""
+        for commit in wanted.commits:
+            if isinstance(self.state.judgement(commit), Judgement):
+                continue
+            built = self.state.builds.get(commit)
+            if built is None or not self.stages.ready(built):
+                self._fly("build", commit, self._build_job(commit))
+            elif isinstance(built, Kernel) and "boot" not in self.flight:
+                self._boot(built)
+
+    def _boot(self, kernel: Kernel) -> None:
+        runs = clean_left(self.state.trials.get(kernel.commit, ()), self.state.plan.probe)
+        ask = BootAsk(kernel, self.state.boots + 1, runs)
+        self._write(BootBegan(kernel.commit, ask.boot))
+        self._fly("boot", kernel.commit, self._boot_job(ask))
+
+    def _build_job(self, commit: str) -> Callable[[], None]:
+        def job() -> None:
+            self.events.put(Built(self.stages.build(commit, self._on_fault("build", commit))))
+
+        return job
+
+    def _boot_job(self, ask: BootAsk) -> Callable[[], None]:
+        def job() -> None:
+            on_fault = self._on_fault("boot", ask.kernel.commit)
+            self.stages.boot(ask, lambda trial: self.events.put(Tried(trial)), on_fault)
+
+        return job
+
+    def _on_fault(self, stage: str, commit: str) -> Callable[[InfraError], None]:
+        return lambda error: self.events.put(Faulted(commit, stage, str(error)))
+
+    def _fly(self, stage: str, commit: str, job: Callable[[], None]) -> None:
+        if stage in self.flight:
+            return
+        work = Work(stage, commit, self.clock.now())
+        self.flight[stage] = work
+        self.show.began(work)
+        future = self.slots[stage].submit(job)
+        future.add_done_callback(lambda done: self.events.put(Done(work, done.exception())))
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Done(work, error):
+                del self.flight[work.stage]
+                if error is not None:
+                    self._failed(work, error)
+            case Stop(why):
+                self._pause_work()
+                self._write(Paused("interrupted", why))
+            case _:
+                self._write(event)
+
+    def _failed(self, work: Work, error: BaseException) -> None:
+        """A fault that lasts stops the session; it never becomes a verdict."""
+        self._pause_work()
+        if not isinstance(error, InfraError):
+            raise error
+        self._write(Faulted(work.commit, work.stage, str(error)))
+        self._write(Paused("fault", f"{work.stage} of {work.commit[:12]}: {error}"))
+
+    def _pause_work(self) -> None:
+        """End what is in flight; trials that had ended by then are still written down."""
+        if self.flight:
+            self.stages.stop()
+        while self.flight:
+            event = self.events.get()
+            if isinstance(event, Done):
+                del self.flight[event.work.stage]
+            elif isinstance(event, Built | Tried):
+                self._write(event)
+
+    def _write(self, fact: Fact) -> None:
+        row = self.facts.append(self.clock.wall(), fact)
+        self.state = apply(self.state, row)
+        self.show.happened(self.state, fact)

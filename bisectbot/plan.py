@@ -1,0 +1,112 @@
+"""What a session is asked to do, checked against the tree before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bisectbot.errors import ConfigError
+from bisectbot.model import BuildRecipe, ProbeRecipe, QemuHost, Range, Terms
+from bisectbot.ports import Graph
+
+# A tree without these can't be configured the way kconfig.py does it.
+_KERNEL_FILES = ("Kbuild", "Kconfig", "Makefile", "scripts/kconfig/merge_config.sh")
+_TERMS_TAKEN = frozenset(
+    {"help", "start", "skip", "next", "reset", "visualize", "view", "replay", "log", "run", "terms"}
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a session is asked to do; written into its journal and never changed."""
+
+    tree: Path  # the user's, absolute
+    range_: Range
+    build: BuildRecipe
+    probe: ProbeRecipe
+    host: QemuHost
+    fragments: tuple[str, ...] = ()  # the wanted concerns, by the names the user gave
+
+
+@dataclass(frozen=True)
+class RangeRequest:
+    """A range in the user's own words."""
+
+    bad: str
+    goods: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    first_parent: bool = False
+    terms: Terms = field(default_factory=Terms)
+
+
+class History(Graph, Protocol):
+    """What checking a range asks of a repository, beyond ports.Graph."""
+
+    def is_shallow(self) -> bool:
+        """Whether the history is cut off."""
+        ...
+
+    def has_file(self, commit: str, path: str) -> bool:
+        """Whether a commit holds a path."""
+        ...
+
+
+def check_range(history: History, asked: RangeRequest) -> Range:
+    """Return the range with full hashes; ConfigError for anything that can't be bisected, with the way out."""
+    _check_terms(asked.terms)
+    if history.is_shallow():
+        # even with both ends in it: a side branch that is cut off would look like a root
+        raise ConfigError("--tree: a shallow clone, whose history is cut off", hint="git fetch --unshallow")
+    bad = history.resolve(asked.bad)
+    goods = tuple(dict.fromkeys(history.resolve(good) for good in asked.goods))
+    check_kernel_tree(history, bad)
+    for name, good in zip(asked.goods, goods, strict=False):
+        _check_end(history, (asked.bad, bad), (name, good))
+    range_ = Range(bad, goods, asked.paths, asked.first_parent, asked.terms)
+    if not history.candidates(range_):
+        raise ConfigError("no commit of the range touches the given --path", hint="leave --path out, or widen it")
+    return range_
+
+
+def check_kernel_tree(history: History, commit: str) -> None:
+    """Raise ConfigError unless the commit holds what kconfig and kbuild need."""
+    lost = [path for path in _KERNEL_FILES if not history.has_file(commit, path)]
+    if lost:
+        raise ConfigError(
+            f"--tree: not a Linux tree: {commit[:12]} has no {', '.join(lost)}",
+            hint="give the folder of a Linux git tree",
+        )
+
+
+def _check_terms(terms: Terms) -> None:
+    words: Sequence[str] = (terms.bad, terms.good)
+    taken = [word for word in words if word in _TERMS_TAKEN or not word.isidentifier()]
+    if taken or terms.bad == terms.good:
+        raise ConfigError(
+            f"--term-bad {terms.bad!r}, --term-good {terms.good!r}: these can't be terms of git bisect",
+            hint="use two different plain words, say --term-bad new --term-good old",
+        )
+
+
+def _check_end(history: History, bad: tuple[str, str], good: tuple[str, str]) -> None:
+    bad_name, bad_hash = bad
+    good_name, good_hash = good
+    if bad_hash == good_hash:
+        raise ConfigError(
+            f"--good {good_name} and --bad {bad_name} are the same commit {bad_hash[:12]}",
+            hint="give two different commits",
+        )
+    if history.is_ancestor(good_hash, bad_hash):
+        return
+    if history.is_ancestor(bad_hash, good_hash):
+        raise ConfigError(
+            f"--good {good_name} is newer than --bad {bad_name}: the ends are swapped",
+            hint="swap them; to look for the commit that mended something: --term-bad fixed --term-good broken",
+        )
+    base = history.merge_base(good_hash, bad_hash)
+    raise ConfigError(
+        f"--good {good_name} is no ancestor of --bad {bad_name}: a commit between them can't be told good from old",
+        hint=f"if their merge base is good, use it: --good {base}" if base else "they share no history",
+    )

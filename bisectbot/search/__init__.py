@@ -1,0 +1,1 @@
+"""Which commit to test next, and when to stop."""

@@ -1,0 +1,299 @@
+"""Worlds and their endings: whole bisections over real git, with builders and machines that know the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from fakes import FakeClock, FakeStages, Inline, Killed, MortalJournal, Quiet, World, a_plan
+from history import History, line, make_history
+
+from bisectbot.effects.repo import GitBisect, GitGraph, GitTree, open_git
+from bisectbot.errors import DiskFull, HostSick, InfraError
+from bisectbot.facts import Opened, Resumed, Row, State, Tried, replay
+from bisectbot.loop import Bot, Stop
+from bisectbot.model import Culprit, Ending, EndUnproven, Range, Stuck, Terms, Verdict
+from bisectbot.plan import Plan
+from bisectbot.search.bisection import Bisection
+
+# Two side branches, one forked before the other's merge, as a kernel's history has them.
+MERGES: dict[str, Sequence[str]] = {
+    "base": (),
+    "m1": ("base",),
+    "s1": ("base",),
+    "m2": ("m1",),
+    "s2": ("s1",),
+    "merge-s": ("m2", "s2"),
+    "t1": ("m1",),
+    "t2": ("t1",),
+    "m3": ("merge-s",),
+    "merge-t": ("m3", "t2"),
+    "m4": ("merge-t",),
+    "tip": ("m4",),
+}
+
+
+class Lab:
+    """A history, its private worktree, and runs of the bot over worlds."""
+
+    def __init__(self, tmp_path: Path, history: History) -> None:
+        self.history = history
+        door = open_git(history.path)
+        self.graph = GitGraph(door)
+        self.tree = GitTree.prepare(door, tmp_path / "tree", self.graph.resolve("main"))
+
+    def with_bug_from(self, title: str) -> frozenset[str]:
+        """Return every commit that contains the one called `title`."""
+        culprit = self.history[title]
+        return frozenset(c for c in self.history.commits.values() if self.graph.is_ancestor(culprit, c))
+
+    def bot(self, plan: Plan, stages: FakeStages, rows: list[Row], dies_after: int | None = None) -> Bot:
+        """Return a bot that goes on from `rows`."""
+        if not rows:
+            rows.append(Row(0.0, Opened(plan, {})))
+        state = replay(rows)
+        assert state is not None
+        return Bot(
+            state=state,
+            search=Bisection(plan.range_, GitBisect(self.tree.path)),
+            stages=stages,
+            facts=MortalJournal(rows, dies_after),
+            clock=FakeClock(),
+            show=Quiet(),
+            slots={"build": Inline(), "boot": Inline()},
+        )
+
+    def run(self, world: World, range_: Range | None = None) -> State:
+        """Return how a world ends."""
+        return self.bot(self.plan(range_), FakeStages(world), []).run()
+
+    def plan(self, range_: Range | None = None) -> Plan:
+        """Return a plan over the whole history, or a range of it."""
+        commits = list(self.history.commits.values())
+        return a_plan(self.history.path, range_ or Range(commits[-1], (commits[0],)))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Callable[[dict[str, Sequence[str]]], Lab]:
+    """Return a maker of labs."""
+    return lambda graph: Lab(tmp_path, make_history(tmp_path / "user", graph))
+
+
+def _answer(state: State) -> object:
+    assert state.answered is not None
+    return state.answered.answer
+
+
+Maker = Callable[[dict[str, Sequence[str]]], Lab]
+
+
+@pytest.mark.parametrize("title", [title for title in MERGES if title != "base"])
+def test_every_culprit_of_a_history_with_merges_is_found(lab: Maker, title: str) -> None:
+    """Wherever the bug came in, on the main line, on a side branch or by a merge, that commit is named."""
+    here = lab(MERGES)
+    state = here.run(World(bad=here.with_bug_from(title)))
+    assert _answer(state) == Culprit(here.history[title])
+
+
+def test_a_first_parent_bisection_names_the_merge(lab: Maker) -> None:
+    """With --first-parent a bug from a side branch is blamed on the merge that brought it in."""
+    here = lab(MERGES)
+    range_ = Range(here.history["tip"], (here.history["base"],), first_parent=True)
+    state = here.run(World(bad=here.with_bug_from("s1")), range_)
+    assert _answer(state) == Culprit(here.history["merge-s"])
+
+
+def test_paths_narrow_the_candidates(lab: Maker) -> None:
+    """With a path only commits that touch it are tested, and the culprit among them is named."""
+    here = lab(dict(line(12)))
+    range_ = Range(here.history["c11"], (here.history["c00"],), paths=("files/c03", "files/c07"))
+    state = here.run(World(bad=here.with_bug_from("c07")), range_)
+    assert _answer(state) == Culprit(here.history["c07"])
+    assert {here.history.title(commit) for commit in state.builds} <= {"c00", "c11", "c03", "c07"}
+
+
+def test_several_good_ends_are_all_proven(lab: Maker) -> None:
+    """Each good end is tested, and what they contain is no candidate."""
+    here = lab(MERGES)
+    goods = (here.history["base"], here.history["s2"])
+    state = here.run(World(bad=here.with_bug_from("t1")), Range(here.history["tip"], goods))
+    assert _answer(state) == Culprit(here.history["t1"])
+    assert set(goods) <= set(state.trials)
+    assert here.history["s1"] not in state.builds
+
+
+def test_custom_terms_go_to_git(lab: Maker) -> None:
+    """The user's words for bad and good stand in git's own log."""
+    here = lab(dict(line(8)))
+    range_ = Range(here.history["c07"], (here.history["c00"],), terms=Terms(bad="slow", good="fast"))
+    state = here.run(World(bad=here.with_bug_from("c05")), range_)
+    assert _answer(state) == Culprit(here.history["c05"])
+    assert state.answered is not None
+    assert "git bisect slow" in state.answered.bisect_log
+
+
+@pytest.mark.parametrize("beside", [("c06",), ("c04", "c06"), ("c06", "c07", "c08")])
+def test_untestable_commits_away_from_the_culprit_do_not_hide_it(lab: Maker, beside: tuple[str, ...]) -> None:
+    """Commits that don't build are skipped, and a culprit whose parent can be tested is still named."""
+    here = lab(dict(line(16)))
+    broken = frozenset(here.history[title] for title in beside)
+    state = here.run(World(bad=here.with_bug_from("c10"), broken=broken))
+    assert _answer(state) == Culprit(here.history["c10"])
+
+
+def test_untestable_commits_just_before_the_culprit_leave_a_set(lab: Maker) -> None:
+    """When the commits before the first bad one can't be tested, all that it could be are named, and no one alone."""
+    here = lab(dict(line(16)))
+    broken = frozenset(here.history[title] for title in ("c08", "c09"))
+    state = here.run(World(bad=here.with_bug_from("c10"), broken=broken))
+    answer = _answer(state)
+    assert isinstance(answer, Stuck)
+    assert set(answer.candidates) == {here.history[title] for title in ("c08", "c09", "c10")}
+
+
+def test_a_boot_that_says_nothing_is_tried_again(lab: Maker) -> None:
+    """A commit that hangs once and then fires is bad; one that hangs whenever it is booted is skipped."""
+    here = lab(dict(line(16)))
+    once, always = here.history["c07"], here.history["c03"]
+    endings = {once: (Ending.HUNG, Ending.FIRED), always: (Ending.BOOT_HUNG,)}
+    state = here.run(World(bad=here.with_bug_from("c05"), endings=endings))
+    assert _answer(state) == Culprit(here.history["c05"])
+    assert state.judgement(once).why == "it fired"
+    assert [word.verdict for commit, word in state.judged() if commit == always] == [Verdict.SKIP]
+    assert {trial.boot for trial in state.trials[always]} != {state.trials[always][0].boot}
+
+
+def test_another_crash_is_neither_good_nor_bad(lab: Maker) -> None:
+    """Commits that crash for another reason are skipped, even when they have the bug too."""
+    here = lab(dict(line(16)))
+    crash = {here.history[f"c{n:02}"]: (Ending.CRASHED,) for n in (7, 11)}
+    state = here.run(World(bad=here.with_bug_from("c09"), endings=crash))
+    assert _answer(state) == Culprit(here.history["c09"])
+
+
+@pytest.mark.parametrize(
+    ("culprit", "end", "expected", "found"),
+    [("c00", "c00", Verdict.GOOD, Verdict.BAD), (None, "c07", Verdict.BAD, Verdict.GOOD)],
+)
+def test_an_end_that_is_not_as_said_stops_everything(
+    lab: Maker, culprit: str | None, end: str, expected: Verdict, found: Verdict
+) -> None:
+    """A good end that fires, or a bad end that doesn't, is reported instead of a culprit."""
+    here = lab(dict(line(8)))
+    state = here.run(World(bad=here.with_bug_from(culprit) if culprit else frozenset()))
+    answer = _answer(state)
+    assert isinstance(answer, EndUnproven)
+    assert (here.history.title(answer.commit), answer.expected, answer.judgement.verdict) == (end, expected, found)
+
+
+def test_an_end_that_cannot_be_tested_stops_everything(lab: Maker) -> None:
+    """A bad end that crashes for another reason proves nothing, so there is no answer."""
+    here = lab(dict(line(8)))
+    world = World(bad=here.with_bug_from("c05"), endings={here.history["c07"]: (Ending.BOOT_CRASHED,)})
+    answer = _answer(here.run(world))
+    assert isinstance(answer, EndUnproven)
+    assert answer.judgement.verdict is Verdict.SKIP
+
+
+def test_neighbouring_ends_need_only_themselves(lab: Maker) -> None:
+    """When the good end is the bad one's parent, proving both is the whole bisection."""
+    here = lab(dict(line(2)))
+    stages = FakeStages(World(bad=here.with_bug_from("c01")))
+    state = here.bot(here.plan(), stages, []).run()
+    assert _answer(state) == Culprit(here.history["c01"])
+    assert stages.booted == [here.history["c01"], here.history["c00"]]
+
+
+def test_a_passing_fault_is_written_down_and_changes_nothing(lab: Maker) -> None:
+    """A host that fails once costs a row in the journal, not a verdict."""
+    here = lab(dict(line(8)))
+    middle = here.history["c03"]
+    fault = HostSick("no route to host")
+    world = World(bad=here.with_bug_from("c05"), build_faults={middle: (fault, fault, fault)})
+    state = here.run(World(bad=world.bad))
+    assert _answer(state) == Culprit(here.history["c05"])
+    stopped = here.run(world)
+    assert stopped.answered is None
+    assert stopped.paused is not None
+    assert stopped.paused.why == "fault"
+
+
+def test_a_lasting_fault_stops_at_once_and_a_resume_goes_on(lab: Maker) -> None:
+    """A full disk ends the session without any verdict on that commit; once mended, it goes on to the culprit."""
+    here = lab(dict(line(8)))
+    middle = here.history["c03"]
+    rows: list[Row] = []
+    world = World(bad=here.with_bug_from("c05"), build_faults={middle: (DiskFull("no room"),)})
+    stages = FakeStages(world)
+    state = here.bot(here.plan(), stages, rows).run()
+    assert state.paused is not None
+    assert middle not in state.builds
+    rows.append(Row(1.0, Resumed()))
+    again = here.bot(here.plan(), FakeStages(World(bad=world.bad)), rows).run()
+    assert _answer(again) == Culprit(here.history["c05"])
+
+
+def test_a_bug_of_ours_is_raised_not_hidden(lab: Maker) -> None:
+    """An unexpected exception in a slot comes out as it is: no verdict, no pause that looks like the lab's fault."""
+    here = lab(dict(line(8)))
+
+    class Buggy(FakeStages):
+        def build(self, commit: str, on_fault: Callable[[InfraError], None]) -> object:  # type: ignore[override]
+            raise ZeroDivisionError(commit, on_fault)
+
+    with pytest.raises(ZeroDivisionError):
+        here.bot(here.plan(), Buggy(World(bad=frozenset())), []).run()
+
+
+def test_a_stop_pauses_the_session(lab: Maker) -> None:
+    """Asked to stop, the bot ends its work and leaves a session that can be resumed."""
+    here = lab(dict(line(8)))
+    rows: list[Row] = []
+    stages = FakeStages(World(bad=here.with_bug_from("c05")))
+    bot = here.bot(here.plan(), stages, rows)
+    bot.events.put(Stop("SIGTERM"))
+    state = bot.run()
+    assert state.paused is not None
+    assert (state.paused.why, state.paused.text) == ("interrupted", "SIGTERM")
+    assert stages.stopped
+
+
+def test_killed_after_any_row_it_ends_the_same_and_repeats_nothing(lab: Maker) -> None:
+    """Killed at any row of the journal, a resumed session names the same culprit and redoes no build or trial."""
+    here = lab(MERGES)
+    skipped = here.history["m3"]
+    world = World(bad=here.with_bug_from("m2"), broken={skipped})
+    whole: list[Row] = []
+    undisturbed = FakeStages(world)
+    expected = _answer(here.bot(here.plan(), undisturbed, whole).run())
+    for row in range(2, len(whole)):
+        rows: list[Row] = []
+        first, second = FakeStages(world), FakeStages(world)
+        with pytest.raises(Killed):
+            here.bot(here.plan(), first, rows, dies_after=row).run()
+        known = {row.fact.trial.commit for row in rows if isinstance(row.fact, Tried)}
+        recorded = replay(rows)
+        assert recorded is not None
+        rows.append(Row(1.0, Resumed()))
+        assert _answer(here.bot(here.plan(), second, rows).run()) == expected, f"killed after row {row}"
+        assert not set(recorded.builds) & set(second.built), f"a build was repeated after row {row}"
+        judged = {commit for commit, _ in recorded.judged()}
+        assert not judged & set(second.booted), f"a finished commit was booted again after row {row}"
+        assert known <= {row.fact.trial.commit for row in rows if isinstance(row.fact, Tried)}
+
+
+def test_a_kernel_that_left_the_store_is_built_again(lab: Maker) -> None:
+    """A resumed session rebuilds a kernel that was evicted meanwhile, if it still has to be booted."""
+    here = lab(dict(line(8)))
+    rows: list[Row] = []
+    stages = FakeStages(World(bad=here.with_bug_from("c05")))
+    with pytest.raises(Killed):
+        here.bot(here.plan(), stages, rows, dies_after=2).run()
+    bad_end = here.history["c07"]
+    assert stages.built[0] == bad_end
+    stages.lost.add(bad_end)
+    rows.append(Row(1.0, Resumed()))
+    state = here.bot(here.plan(), stages, rows).run()
+    assert _answer(state) == Culprit(here.history["c05"])
+    assert stages.built.count(bad_end) == 2
