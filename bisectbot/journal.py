@@ -25,7 +25,7 @@ def _make_converter() -> Any:  # noqa: ANN401  cattrs names the type of its JSON
     converter.register_unstructure_hook(Path, str)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     # a reproducer's own counts: JSON already
-    converter.register_structure_hook(dict[str, object], lambda value, _: dict(value))
+    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     for union in (Kernel | BuildBroken, Answer, Fact):
         configure_tagged_union(union, converter, tag_name="is")
     return converter
@@ -37,17 +37,22 @@ _CONVERTER = _make_converter()
 class Journal:
     """One session's facts in a SQLite file; each is on the disk when `append` returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open or make the file. ConfigError if it is no journal of ours or of a newer bisectbot."""
         self.path = path
+        address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._faults():
             # worker threads hand their facts to the loop; it alone writes
-            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db = sqlite3.connect(address, uri=True, isolation_level=None)
             self._check_version()
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(_TABLE)
-            self._db.execute(f"PRAGMA user_version={VERSION}")
+            if not read_only:
+                self._prepare()
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute(_TABLE)
+        self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def _check_version(self) -> None:
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -96,8 +101,19 @@ def read(path: Path) -> tuple[Row, ...]:
     """Return the facts of a session that another process may be writing to; ConfigError if there is none."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such journal", hint="`bisectbot status` lists the sessions in --logs")
-    journal = Journal(path)
+    journal = Journal(path, read_only=True)
     try:
         return journal.rows()
     finally:
         journal.close()
+
+
+def as_json(row: Row) -> dict[str, object]:
+    """Return a row as JSON's own types, as `bisectbot log --json` prints it."""
+    return {"at": row.at, "fact": _CONVERTER.unstructure(row.fact, unstructure_as=Fact)}
+
+
+def as_json_value(answer: Answer) -> dict[str, object]:
+    """Return an answer as JSON's own types."""
+    found: dict[str, object] = _CONVERTER.unstructure(answer, unstructure_as=Answer)
+    return found

@@ -52,3 +52,15 @@ def first_free(paths: list[Path], what: str) -> tuple[Path, Lock]:
         except Busy:
             continue
     return paths[-1], Lock(paths[-1], what)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock; asking doesn't take it."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+# GitPython refuses to be imported where git is missing; that is for us to tell, as any other missing tool.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import git
 
 from bisectbot.errors import ConfigError, DiskFull, InfraError, ToolMissing
@@ -78,27 +81,32 @@ class Git:
         """Return (exit code, stdout as it is, stderr)."""
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         try:
-            code, out, err = self._git.execute(
-                ["git", *settings, *args],
-                istream=_as_file(stdin) if stdin is not None else None,
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                env=_ENVIRONMENT,
-                start_new_session=True,  # a Ctrl-C on the terminal is ours to handle, not git's
-            )
+            with _as_file(stdin) as source:
+                code, out, err = self._git.execute(
+                    ["git", *settings, *args],
+                    istream=source,
+                    with_extended_output=True,
+                    with_exceptions=False,
+                    stdout_as_string=False,
+                    strip_newline_in_stdout=False,
+                    env=_ENVIRONMENT,
+                    start_new_session=True,  # a Ctrl-C on the terminal is ours to handle, not git's
+                )
         except git.GitCommandNotFound as error:
             raise ToolMissing("git is not installed", hint="apt-get install git") from error
         return code, bytes(out)[:_MOST_BYTES], str(err)
 
 
-def _as_file(data: bytes) -> BinaryIO:
-    """Return an open, unnamed file with `data` in it, at its start: a child's stdin has to be a real one."""
-    handle = tempfile.TemporaryFile()  # noqa: SIM115  closed with the last reference to it
-    handle.write(data)
-    handle.seek(0)
-    return handle
+@contextmanager
+def _as_file(data: bytes | None) -> Iterator[BinaryIO | None]:
+    """Hand out an unnamed file with `data` in it, at its start: a child's stdin has to be a real one."""
+    if data is None:
+        yield None
+        return
+    with tempfile.TemporaryFile() as handle:
+        handle.write(data)
+        handle.seek(0)
+        yield handle
 
 
 def _failure(args: Iterable[str], code: int, err: str) -> InfraError:

@@ -1,0 +1,139 @@
+"""The journal: what is appended comes back, and a file that can't be used is refused with the reason."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from fakes import a_kernel, a_plan, a_trial
+
+from bisectbot.errors import ConfigError, DiskFull, InfraError
+from bisectbot.facts import (
+    Answered,
+    BootBegan,
+    Built,
+    Fact,
+    Faulted,
+    Opened,
+    Paused,
+    Resumed,
+    State,
+    Tried,
+    replay,
+)
+from bisectbot.journal import VERSION, Journal, read
+from bisectbot.model import (
+    BrokenBy,
+    BuildBroken,
+    Crash,
+    CrashKind,
+    Culprit,
+    Ending,
+    EndUnproven,
+    Judgement,
+    Range,
+    Stuck,
+    Trial,
+    Verdict,
+)
+
+_A, _B = "a" * 40, "b" * 40
+_PLAN = a_plan(Path("/tree"), Range(_B, (_A,), paths=("virt/",)))
+_FACTS: tuple[Fact, ...] = (
+    Opened(_PLAN, {"git": "2.39"}),
+    Resumed(),
+    Built(a_kernel(_A)),
+    Built(BuildBroken(_B, BrokenBy.CONFIG, "CONFIG_KVM got lost", log=Path("builds/x.log"))),
+    BootBegan(_A, 7),
+    Tried(a_trial(_A, 7, Ending.FIRED)),
+    Tried(
+        Trial(
+            _A,
+            8,
+            Ending.CRASHED,
+            "panic",
+            counts={"nested": {"list": [1, 2.5, None, "x"]}},
+            crash=Crash(CrashKind.PANIC, "panic in foo", "foo", 12, cut=True),
+            notes=("WARNING in bar",),
+            console=Path("consoles/8.log"),
+        )
+    ),
+    Faulted(_A, "boot", "no route to host"),
+    Paused("fault", "disk full"),
+    Answered(Culprit(_B), "git bisect start"),
+    Answered(Stuck((_A, _B)), ""),
+    Answered(EndUnproven(_A, Verdict.GOOD, Judgement(Verdict.BAD, "it fired")), ""),
+)
+
+
+@pytest.mark.parametrize("fact", _FACTS, ids=lambda fact: type(fact).__name__)
+def test_a_fact_comes_back_as_it_went_in(tmp_path: Path, fact: Fact) -> None:
+    """Every kind of fact survives the way to the disk and back, in another process's eyes too."""
+    journal = Journal(tmp_path / "journal.db")
+    journal.append(12.5, fact)
+    (row,) = read(tmp_path / "journal.db")
+    assert (row.at, row.fact) == (12.5, fact)
+
+
+def test_every_kind_of_fact_is_in_the_table_above() -> None:
+    """A fact that is added to the journal is added to these tests too."""
+    assert {type(fact) for fact in _FACTS} == set(Fact.__args__)
+
+
+def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """A journal from a newer bisectbot is left alone, and both versions are named."""
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version={VERSION + 1}")
+    with pytest.raises(ConfigError, match=rf"newer.*version {VERSION + 1}, this one reads {VERSION}"):
+        Journal(path)
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    """Rubbish where the journal should be is an error that names the file."""
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"this is no database, " * 100)
+    with pytest.raises(ConfigError, match=r"journal\.db: not a journal"):
+        Journal(path)
+
+
+def test_a_row_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    """A damaged row is an error, never a fact left out."""
+    path = tmp_path / "journal.db"
+    Journal(path).append(1.0, Resumed())
+    with sqlite3.connect(path) as db:
+        db.execute("""UPDATE facts SET fact = '{"is": "Nonsense"}'""")
+    with pytest.raises(ConfigError, match="can't read"):
+        read(path)
+
+
+def test_a_missing_journal_is_named(tmp_path: Path) -> None:
+    """Reading a session that isn't there doesn't make one."""
+    with pytest.raises(ConfigError, match="no such journal"):
+        read(tmp_path / "journal.db")
+    assert not (tmp_path / "journal.db").exists()
+
+
+def test_a_journal_that_cannot_be_written_is_an_infrastructure_fault(tmp_path: Path) -> None:
+    """A folder that can't hold the file is our fault's kind, not a verdict's."""
+    with pytest.raises(InfraError):
+        Journal(tmp_path / "missing" / "journal.db")
+
+
+def test_a_full_disk_is_told_apart(tmp_path: Path) -> None:
+    """When SQLite can't grow the file any more the error is DiskFull."""
+    journal = Journal(tmp_path / "journal.db")
+    journal._db.execute("PRAGMA max_page_count=3")
+    with pytest.raises(DiskFull):
+        journal.append(1.0, Paused("fault", "x" * 100_000))
+
+
+def test_time_between_a_stop_and_a_resume_is_not_work(tmp_path: Path) -> None:
+    """Seconds worked leave out the night in which nobody worked on the session."""
+    journal = Journal(tmp_path / "journal.db")
+    for at, fact in [(100.0, _FACTS[0]), (110.0, BootBegan(_A, 1)), (5000.0, Resumed()), (5007.0, BootBegan(_A, 2))]:
+        journal.append(at, fact)
+    state = replay(journal.rows())
+    assert isinstance(state, State)
+    assert (state.worked, state.boots) == (17.0, 2)
