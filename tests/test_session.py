@@ -1,0 +1,133 @@
+"""Session folders, their locks, and the estimate to the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import a_kernel, a_plan, a_trial
+
+from bisectbot.effects.lock import Lock, first_free, is_held
+from bisectbot.errors import Busy, ConfigError
+from bisectbot.facts import BootBegan, Built, Fact, Opened, Resumed, Row, Tried, replay
+from bisectbot.forecast import in_words, seconds_left
+from bisectbot.model import Ending, Range
+from bisectbot.session import Folder, all_folders, find_folder, new_folder
+
+_A, _B = "a" * 40, "b" * 40
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from bisectbot.effects.lock import Lock
+lock = Lock(Path(sys.argv[1]), "it")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def _session(logs: Path, name: str, age: int) -> Folder:
+    folder = Folder(logs / name)
+    folder.path.mkdir(parents=True)
+    folder.journal.touch()
+    os.utime(folder.journal, (1000 - age, 1000 - age))
+    return folder
+
+
+def test_a_new_session_is_named_after_its_time_and_bad_end(tmp_path: Path) -> None:
+    """Without a name of the user's the folder tells when, in UTC, and for which bad end."""
+    assert new_folder(tmp_path, _B, 1_700_000_000.0).name == "20231114-221320-bbbbbbbb"
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "-x", "x" * 101, "new\nline"])
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """A session can't be written outside of --logs."""
+    with pytest.raises(ConfigError, match="--session"):
+        new_folder(tmp_path, _B, 0.0, name)
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """A second session doesn't write over the first, and the way to go on with that is told."""
+    _session(tmp_path, "mine", 0)
+    with pytest.raises(ConfigError) as caught:
+        new_folder(tmp_path, _B, 0.0, "mine")
+    assert caught.value.hint == "bisectbot resume mine"
+
+
+def test_the_latest_session_is_found_without_a_name(tmp_path: Path) -> None:
+    """The session that was written to last is the one that is meant; others are found by name."""
+    _session(tmp_path, "z-old", 100)
+    new = _session(tmp_path, "a-new", 1)
+    assert find_folder(tmp_path, None) == new
+    assert find_folder(tmp_path, "z-old").name == "z-old"
+    assert [folder.name for folder in all_folders(tmp_path)] == ["z-old", "a-new"]
+
+
+@pytest.mark.parametrize("name", [None, "nonsense"])
+def test_a_missing_session_is_said(tmp_path: Path, name: str | None) -> None:
+    """Neither an empty folder nor a wrong name gives a session."""
+    if name:
+        _session(tmp_path, "other", 1)
+    with pytest.raises(ConfigError, match="no session"):
+        find_folder(tmp_path, name)
+
+
+def test_a_lock_keeps_a_second_bot_out_and_dies_with_its_holder(tmp_path: Path) -> None:
+    """Another process's lock is respected, its pid is told, and kill -9 leaves nothing to clear."""
+    path = tmp_path / "lock"
+    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert is_held(path)
+        with pytest.raises(Busy, match=f"pid {holder.pid}"):
+            Lock(path, "session mine")
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    with Lock(path, "session mine"):
+        assert is_held(path)
+    assert not is_held(path)
+
+
+def test_the_first_free_lock_is_taken(tmp_path: Path) -> None:
+    """A second session gets the next worktree, and when all are taken that is said."""
+    paths = [tmp_path / "0", tmp_path / "1"]
+    first, one = first_free(paths, "every worktree")
+    second, two = first_free(paths, "every worktree")
+    assert (first, second) == (paths[0], paths[1])
+    with pytest.raises(Busy, match="every worktree"):
+        first_free(paths, "every worktree")
+    one.release()
+    two.release()
+
+
+def test_the_estimate_comes_from_this_sessions_own_steps() -> None:
+    """Two judged commits in 60 s of work, a night of pause left out, make 90 s for three more."""
+    facts: list[tuple[float, Fact]] = [
+        (0.0, Opened(a_plan(Path("/t"), Range(_B, (_A,))), {})),
+        (10.0, Built(a_kernel(_A))),
+        (30.0, Tried(a_trial(_A, 1, Ending.FIRED))),
+        (40.0, BootBegan(_B, 2)),
+        (9000.0, Resumed()),
+        (9010.0, Built(a_kernel(_B))),
+        (9020.0, Tried(a_trial(_B, 2, Ending.FIRED))),
+    ]
+    state = replay(Row(at, fact) for at, fact in facts)
+    early = replay([Row(0.0, facts[0][1])])
+    assert state is not None
+    assert early is not None
+    assert seconds_left(state, 3) == pytest.approx(90.0)
+    assert seconds_left(early, 3) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "unknown until the first step is over"), (42.4, "42 s"), (600.0, "10 min"), (9000.0, "2 h 30 min")],
+)
+def test_a_span_is_told_as_people_do(seconds: float | None, text: str) -> None:
+    """Seconds, minutes and hours read well."""
+    assert in_words(seconds) == text
