@@ -88,7 +88,7 @@ class ProbeRecipe:
     program: Path  # a static executable for the architecture
     args: tuple[str, ...] = ()
     runs: int = 3  # clean trials that make a commit good
-    tries: int = 3  # boots at the most for a commit that gives no verdict
+    tries: int = 2  # boots at the most for a commit that gives no verdict
     signature: str | None = None  # a regular expression on crash titles: such a crash is the bug itself
 
     def __post_init__(self) -> None:

@@ -103,7 +103,7 @@ def _check_end(history: History, bad: tuple[str, str], good: tuple[str, str]) ->
     if history.is_ancestor(bad_hash, good_hash):
         raise ConfigError(
             f"--good {good_name} is newer than --bad {bad_name}: the ends are swapped",
-            hint="swap them; to look for the commit that mended something: --term-bad fixed --term-good broken",
+            hint="swap them; to look for what mended a bug, bring a reproducer that exits 1 when the bug is gone",
         )
     base = history.merge_base(good_hash, bad_hash)
     raise ConfigError(

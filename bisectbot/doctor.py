@@ -1,0 +1,81 @@
+"""Whether a bisection can run here: every check in turn, none of them able to stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bisectbot import config, places
+from bisectbot.checks.compilers import compilers, headers
+from bisectbot.checks.finding import Bench, Finding, Status
+from bisectbot.checks.machine import Site, disk, memory, python
+from bisectbot.checks.qemu import Kvm, qemu
+from bisectbot.checks.tools import tools
+from bisectbot.checks.tree import tree
+from bisectbot.config import Config
+from bisectbot.errors import BisectbotError, ConfigError
+from bisectbot.model import Arch, Host
+from bisectbot.plan import History
+
+Check = tuple[str, Callable[[], Iterable[Finding]]]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined: a config and the host of it that is wanted, folders, and how to open the tree, if any."""
+
+    config: Config
+    wanted: Host
+    kvm: Kvm
+    cache: Path
+    logs: Path
+    tree: Path | None
+    history: Callable[[Path], History]
+
+
+def read_hosts(chosen: Path | None) -> tuple[Finding, Config]:
+    """Return what is to be said of the hosts.toml in force, and its Config; that of the shipped one if it is wrong."""
+    try:
+        found = config.load(chosen)
+    except ConfigError as error:
+        return Finding("hosts.toml", Status.FAIL, error.message, error.hint), config.load(places.data("hosts.toml"))
+    names = ", ".join(host.name for host in found.hosts)
+    return Finding("hosts.toml", Status.OK, f"{found.file}: {names}"), found
+
+
+def examine(patient: Patient, bench: Bench, site: Site) -> Iterator[Finding]:
+    """Yield what is found, each as soon as it is. What the wanted host lacks is a FAIL, what others lack a WARN."""
+    for name, check in _checks(patient, bench, site):
+        try:
+            yield from check()
+        except BisectbotError as error:
+            yield Finding(name, Status.FAIL, error.message, error.hint)
+
+
+def _checks(patient: Patient, bench: Bench, site: Site) -> Iterator[Check]:
+    hosts, wanted = patient.config.hosts, patient.wanted
+    yield "machine", partial(_machine, patient, site)
+    yield "tools", partial(tools, bench, frozenset({wanted.arch}))
+    for arch in dict.fromkeys([wanted.arch, *(host.arch for host in hosts)]):
+        yield f"compiler {arch}", partial(compilers, bench, arch, site.machine(), _absent(arch, wanted.arch))
+    yield "headers", partial(headers, bench)
+    for host in hosts:
+        yield f"host {host.name}", partial(qemu, bench, host, patient.kvm, _absent(host, wanted))
+    if patient.tree is not None:
+        yield "tree", partial(_tree, patient, bench, patient.tree)
+
+
+def _absent(one: Host | Arch, wanted: Host | Arch) -> Status:
+    return Status.FAIL if one == wanted else Status.WARN
+
+
+def _machine(patient: Patient, site: Site) -> Iterator[Finding]:
+    yield python()
+    yield memory(site, patient.config.hosts, patient.config.jobs)
+    yield from disk(site, patient.cache, patient.logs, patient.config.store)
+
+
+def _tree(patient: Patient, bench: Bench, path: Path) -> Iterable[Finding]:
+    return tree(bench, path, patient.history(path))
