@@ -1,0 +1,142 @@
+"""How to see it without bisectbot: the commands for a shell, and what they should print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bisectbot.arch import traits
+from bisectbot.model import BuildRecipe, Culprit, EndUnproven, Kernel, Span, Trial
+from bisectbot.report.session import Session
+from bisectbot.visible import visible
+
+# Where QEMU's console, monitor and files go is the bot's affair; by hand all of it is the terminal's.
+_BOTS_OWN = frozenset({"-serial", "-chardev", "-mon", "-monitor", "-qmp", "-display", "-pidfile", "-D", "-d"})
+_BOTS_OWN_ALONE = frozenset({"-nographic", "-daemonize"})
+_BY_HAND = "-display none -monitor none -serial stdio"
+_TOKEN = "bisectbot.token="  # noqa: S105  a word on the kernel command line, not a secret
+_LONGEST_OUTPUT = 600
+_PROTOCOL = (
+    'Each line of ours begins with "@bb"; "out" lines hold what the reproducer printed, the "end" line its exit '
+    "code: 0 nothing seen, 1 to 124, 126 or 127 the bug, 125 can't tell."
+)
+
+
+def commit_to_show(session: Session) -> str:
+    """Return the commit that is worth a look by hand: the culprit, the end that isn't what it should be, or the bad."""
+    match session.outcome:
+        case Culprit(commit) | EndUnproven(commit):
+            return commit
+        case _:
+            return session.range_.bad
+
+
+def commands(session: Session) -> str:
+    """Return a script for bash that builds and boots that commit in a folder of its own."""
+    parts = (_worktree(session), _configure(session), _build(session.build, _make(session)), _boot(session))
+    return "\n".join(line for part in parts for line in part)
+
+
+def _worktree(session: Session) -> Iterator[str]:
+    tree = _quoted(session.tree)
+    yield "# a worktree of its own: your checkout stays as it is"
+    yield 'W=$(mktemp -d) && mkdir "$W/out"'
+    yield f'git -C {tree} worktree add --detach "$W/tree" {commit_to_show(session)}'
+    yield 'cd "$W/tree"'
+    for fixup in session.build.fixups:
+        yield f"# fix-up {visible(fixup.name, 120)}{_span(fixup.span)}: apply it here where it applies"
+
+
+def _span(span: Span) -> str:
+    since = f" from {span.since[:12]}" if span.since else ""
+    until = f" before {span.until[:12]}" if span.until else ""
+    return since + until
+
+
+def _make(session: Session) -> str:
+    recipe = session.build
+    words = [f"ARCH={traits(recipe.arch).make_arch}"]
+    if session.native and session.native != recipe.arch:
+        words.append(f"CROSS_COMPILE={traits(recipe.arch).cross}")
+    everywhere = [compiler for compiler in recipe.compilers if compiler.span == Span()]
+    if everywhere:
+        words.append(f"CC={_quoted(everywhere[0].command)}")
+    words += [f"{_quoted(name)}={_quoted(value)}" for name, value in recipe.make_vars]
+    return f'make O="$W/out" {" ".join(words)}'
+
+
+def _configure(session: Session) -> Iterator[str]:
+    recipe = session.build
+    yield "# the configuration"
+    base = recipe.base
+    yield f"{_make(session)} {base}" if base in ("tinyconfig", "defconfig") else f'cp {_quoted(base)} "$W/out/.config"'
+    if recipe.fragments:
+        fragments = " ".join(_quoted(fragment) for fragment in recipe.fragments)
+        yield f'scripts/kconfig/merge_config.sh -m -O "$W/out" "$W/out/.config" {fragments}'
+    yield f"{_make(session)} olddefconfig"
+    step = session.step(commit_to_show(session))
+    if step and isinstance(step.built, Kernel):
+        yield f"# the very one that was booted: {visible(str(step.built.config), 500)}"
+
+
+def _build(recipe: BuildRecipe, make: str) -> Iterator[str]:
+    yield "# the kernel"
+    for compiler in recipe.compilers:
+        if compiler.span != Span():
+            yield f"# commits{_span(compiler.span)} were built with CC={visible(compiler.command, 120)}"
+    yield f"{make} -j{recipe.jobs} {traits(recipe.arch).target}"
+
+
+def _boot(session: Session) -> Iterator[str]:
+    yield "# boot it; the initramfs runs the reproducer and reboots, which ends QEMU"
+    if not session.boot_argv:
+        yield f"# (on the host {visible(session.host, 80)}; no QEMU command is known for it)"
+        return
+    image = f'"$W/out/{traits(session.build.arch).image}"'
+    yield " ".join(_qemu(session.boot_argv, image))
+    yield "# when done"
+    yield f'cd / && git -C {_quoted(session.tree)} worktree remove --force "$W/tree" && rm -r "$W"'
+
+
+def _qemu(argv: Sequence[str], image: str) -> Iterator[str]:
+    """Yield the words of the QEMU command, quoted: no token, our own kernel, console on the terminal."""
+    words = iter(argv)
+    for word in words:
+        if word in _BOTS_OWN:
+            next(words, None)
+        elif word == "-kernel":
+            next(words, None)
+            yield f"-kernel {image}"
+        elif word == "-append":
+            yield f"-append {_quoted(without_token(next(words, '')))}"
+        elif word not in _BOTS_OWN_ALONE:
+            yield _quoted(word)
+    yield _BY_HAND
+
+
+def without_token(cmdline: str) -> str:
+    """Return a kernel command line without the word that proves a boot is the bot's own."""
+    return " ".join(word for word in cmdline.split() if not word.startswith(_TOKEN))
+
+
+def _quoted(text: str | Path) -> str:
+    return shlex.quote(visible(str(text), 2000))
+
+
+def expected(session: Session) -> tuple[str, ...]:
+    """Return what the console should show, one sentence or line each."""
+    commit = commit_to_show(session)
+    step = session.step(commit)
+    told = [_PROTOCOL]
+    for trial in step.trials if step else ():
+        if trial.counts:
+            return (*told, f"Seen here ({trial.ending}): {_counts(trial)}")
+    if step and step.trials:
+        told.append(f"Seen here: {step.trials[-1].ending}: {visible(step.trials[-1].reason)}")
+    return tuple(told)
+
+
+def _counts(trial: Trial) -> str:
+    return visible(json.dumps(trial.counts, ensure_ascii=False, default=str), _LONGEST_OUTPUT)

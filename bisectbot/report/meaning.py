@@ -1,0 +1,177 @@
+"""What an ending means in words: the headline, what it says and doesn't say, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bisectbot.model import BuildBroken, Culprit, Ending, EndUnproven, Stuck, Verdict
+from bisectbot.report.evidence import count, verdict_of, word
+from bisectbot.report.session import Fault, Interrupted, Outcome, Session
+from bisectbot.visible import visible
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """An ending, explained; plain text, in which nothing from outside is longer than a line."""
+
+    ending: str  # as --json prints it
+    headline: str
+    paragraphs: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def ending_name(outcome: Outcome) -> str:
+    """Return the ending as --json names it."""
+    match outcome:
+        case Culprit():
+            return "culprit"
+        case Stuck():
+            return "only-skipped"
+        case EndUnproven():
+            return "end-unproven"
+        case Fault():
+            return "fault"
+        case Interrupted():
+            return "interrupted"
+        case _:
+            return "running"
+
+
+def explain(session: Session) -> Meaning:
+    """Return what the session's ending means."""
+    name, outcome = ending_name(session.outcome), session.outcome
+    match outcome:
+        case Culprit(commit):
+            return Meaning(name, f"First {session.range_.terms.bad} commit: {named(session, commit)}", *_found(session))
+        case Stuck(candidates):
+            return Meaning(
+                name, f"One of {count(len(candidates), 'commit')}: only skipped ones are left to test", *_stuck(session)
+            )
+        case EndUnproven():
+            return Meaning(name, _unproven_headline(session, outcome), *_unproven(session, outcome))
+        case Fault(message, hint):
+            return Meaning(name, "Stopped by a fault of the machine or the lab", *_fault(session, message, hint))
+        case Interrupted(why):
+            return Meaning(name, "Interrupted", *_interrupted(session, why))
+        case _:
+            doing = visible(outcome.doing, 200) or "at work"
+            left = "" if outcome.remaining is None else f"; about {count(outcome.remaining, 'step')} to go"
+            return Meaning(name, "Still running", (f"Now: {doing}{left}. No answer yet.",), ())
+
+
+def named(session: Session, commit: str, limit: int = 120) -> str:
+    """Return `1234567890ab ("title")`, the kernel's way to name a commit."""
+    title = session.title(commit)
+    return f'{commit[:12]} ("{visible(title, limit)}")' if title else commit[:12]
+
+
+def _found(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (
+        (_ends_proven(session),),
+        (
+            "Read the commit and see whether it explains what was seen.",
+            "Revert it, or apply a fix, on top of the bad end and try that commit: bisectbot try REV.",
+            "Read the mail below, complete it and send it; bisectbot never does.",
+        ),
+    )
+
+
+def _ends_proven(session: Session) -> str:
+    range_ = session.range_
+    expected = ((range_.bad, Verdict.BAD), *((good, Verdict.GOOD) for good in range_.goods))
+    unproven = [commit[:12] for commit, verdict in expected if verdict_of(session.step(commit)) is not verdict]
+    if unproven:
+        return f"Not every end of the range was proven: {', '.join(unproven)}. git bisect has named the culprit."
+    return "Both ends of the range were proven first; git bisect has named the culprit."
+
+
+def _stuck(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (
+        (
+            "Every commit that could narrow this down further had to be skipped.",
+            "The culprit is among the candidates below; which one can't be told from what was seen.",
+            "What stands in the way is listed with each of them.",
+        ),
+        tuple(_ways_out(session)),
+    )
+
+
+def _ways_out(session: Session) -> Iterator[str]:
+    skips = [step for step in session.steps if verdict_of(step) is Verdict.SKIP]
+    endings = {trial.ending for step in skips for trial in step.trials}
+    if any(isinstance(step.built, BuildBroken) for step in skips):
+        yield (
+            "Commits that don't build: name the commit or patch that mends the build as a fix-up for that part of the "
+            "range, or give an older compiler for it."
+        )
+    if endings & {Ending.BOOT_CRASHED, Ending.BOOT_HUNG, Ending.NO_OUTPUT, Ending.REBOOTED, Ending.CRASHED}:
+        yield "Commits that crash or hang: apply the later fix as a fix-up, or configure the part that breaks away."
+    if endings & {Ending.CANT_TELL, Ending.KILLED, Ending.HUNG, Ending.LOST, Ending.WRONG_KERNEL}:
+        yield "Commits where the reproducer gave no answer: the console log says why; look closer: bisectbot try REV."
+    yield "The candidates can also be read, or reverted one by one on top of the bad end."
+
+
+def _unproven_headline(session: Session, outcome: EndUnproven) -> str:
+    end = word(outcome.expected, session.range_.terms)
+    seen = word(outcome.judgement.verdict, session.range_.terms)
+    return f"The {end} end {named(session, outcome.commit)} is not {end} but {seen}"
+
+
+def _unproven(session: Session, outcome: EndUnproven) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    seen = f"Seen: {visible(outcome.judgement.why)}."
+    nothing = "Nothing can be concluded about the commits in between, so none of them was searched."
+    texts = {
+        (Verdict.BAD, Verdict.GOOD): _BAD_END_SILENT,
+        (Verdict.GOOD, Verdict.BAD): _GOOD_END_FIRES,
+    }
+    meaning, advice = texts.get((outcome.expected, outcome.judgement.verdict), _END_UNTESTABLE)
+    runs = session.probe.runs
+    return (seen, nothing, meaning), tuple(line.format(runs=count(runs, "clean run")) for line in advice)
+
+
+_BAD_END_SILENT = (
+    (
+        "The bug did not show where it was said to be: it isn't in this commit, or it is too rare for so few runs, or "
+        "this configuration, machine or reproducer doesn't bring it out."
+    ),
+    (
+        "Look at the reproducer's counts: one that hardly did anything proves nothing.",
+        "Run it longer or more often: {runs} made it look good here.",
+        "Compare the configuration with that of the kernel on which the bug was seen.",
+        "Try the commit alone until the bug shows: bisectbot try REV. Then start again.",
+    ),
+)
+_GOOD_END_FIRES = (
+    (
+        "The bug is there already where it was said to be absent: it is older than the range, or the reproducer fires "
+        "on kernels that don't have it, or the configuration or the compiler brings it in everywhere."
+    ),
+    (
+        "Take an older good end, say the release before, and check it alone first: bisectbot try REV.",
+        "Make sure that the reproducer stays silent on a kernel that is known to be sound.",
+    ),
+)
+_END_UNTESTABLE = (
+    "This end gave no verdict at all, so it is neither proven nor refuted.",
+    (
+        "Mend what the log of that build or boot names, or move this end to a neighbour that can be tested.",
+        "Check it alone before starting again: bisectbot try REV.",
+    ),
+)
+
+
+def _fault(session: Session, message: str, hint: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    says = f"{visible(message, 500).rstrip('.')}."
+    kept = "This says nothing about any commit: no verdict was taken from it, and what is finished is kept."
+    advice = (visible(hint),) if hint else ()
+    return (says, kept), (*advice, _resume(session))
+
+
+def _interrupted(session: Session, why: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    says = (f"{visible(why)}.",) if why else ()
+    return (*says, "What is finished is kept; no finished build or trial will be repeated."), (_resume(session),)
+
+
+def _resume(session: Session) -> str:
+    return f"Go on with: bisectbot resume {visible(session.name, 80)}"

@@ -1,0 +1,90 @@
+"""What a report is made from: the facts of one session as a value, whole or so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bisectbot.maintainers import Maintainers
+from bisectbot.model import Answer, BuildBroken, BuildRecipe, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial
+from bisectbot.ports import CommitInfo
+
+
+@dataclass(frozen=True)
+class Step:
+    """One commit that was worked on, and all that was seen of it."""
+
+    commit: CommitInfo
+    built: Kernel | BuildBroken | None  # None: its build isn't over
+    trials: tuple[Trial, ...]
+    judgement: Judgement | NotYet
+
+
+@dataclass(frozen=True)
+class Working:
+    """The session goes on."""
+
+    doing: str = ""  # "building 1234567890ab"
+    remaining: int | None = None  # about so many steps follow
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The session stopped for a failure of ours; says nothing about any commit."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The session was stopped by its user."""
+
+    why: str = ""
+
+
+Outcome = Answer | Working | Fault | Interrupted
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything a report tells. Only the first block is needed; what isn't known yet keeps its default."""
+
+    name: str
+    folder: Path  # absolute; logs below it are linked relative to it
+    tree: Path  # the user's
+    range_: Range
+    build: BuildRecipe
+    probe: ProbeRecipe
+    host: str
+    outcome: Outcome
+    steps: tuple[Step, ...]  # in the order they were first worked on, the ends among them
+
+    began: float = 0.0  # seconds since the epoch
+    latest: float = 0.0  # likewise: of the newest fact
+    seconds: float = 0.0  # that some process worked on it (pauses don't count)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)  # "build", "boot", "probe", ... in this order
+    fragments: tuple[str, ...] = ()  # the wanted concerns by the user's names; else the files' names are shown
+    versions: Mapping[str, str] = field(default_factory=dict)  # "git" -> "2.39.5"
+    native: str = ""  # `uname -m` of the machine that builds: tells a cross build
+    commits: tuple[CommitInfo, ...] = ()  # what else may be named: ends, culprit and its parents, candidates
+    diffstat: str = ""  # the culprit's
+    maintainers: Maintainers = field(default_factory=Maintainers)  # of the files that the culprit changes
+    bisect_log: str = ""  # as `git bisect log` prints it
+    boot_argv: tuple[str, ...] = ()  # as QEMU was started for a trial: -kernel, -initrd and -append among them
+    faults: tuple[str, ...] = ()  # of ours that were survived, one line each
+
+    def info(self, commit: str) -> CommitInfo | None:
+        """Return what is known of a commit, or None."""
+        known = (*(step.commit for step in self.steps), *self.commits)
+        return next((info for info in known if info.commit == commit), None)
+
+    def step(self, commit: str) -> Step | None:
+        """Return the step that worked on a commit, or None."""
+        return next((step for step in self.steps if step.commit.commit == commit), None)
+
+    def title(self, commit: str) -> str:
+        """Return a commit's title, or nothing."""
+        info = self.info(commit)
+        return info.title if info else ""

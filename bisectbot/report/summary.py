@@ -1,0 +1,91 @@
+"""A report in a few lines for a terminal, and as one JSON object for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from bisectbot.model import EndUnproven, Verdict
+from bisectbot.report.document import HTML, MAIL, MARKDOWN, Report
+from bisectbot.report.evidence import Row, count, rate
+from bisectbot.visible import cut, visible
+
+_ROW_KEYS = ("commit", "title", "verdict", "why", "saw", "boots", "build_seconds", "boot_seconds", "probe_seconds")
+_WIDTH = 100
+_MOST_CANDIDATES = 10
+
+
+def summary_json(report: Report) -> dict[str, object]:
+    """Return what --json prints; made of JSON's own types. `culprit` is a full hash or None, `steps` a number."""
+    session, culprit = report.session, report.culprit
+    outcome = session.outcome
+    return {
+        "ending": report.meaning.ending,
+        "culprit": culprit.commit if culprit else None,
+        "title": culprit.title if culprit else None,
+        "candidates": [one.commit for one in report.candidates],
+        "unproven": outcome.commit if isinstance(outcome, EndUnproven) else None,
+        "steps": len(report.rows),
+        "builds": report.builds,
+        "boots": report.boots,
+        "seconds": round(session.seconds, 3),
+        "stage_seconds": {name: round(seconds, 3) for name, seconds in session.stage_seconds.items()},
+        "verdicts": [{key: asdict(row)[key] for key in _ROW_KEYS} for row in report.rows],
+        "cautions": list(culprit.cautions) if culprit else [],
+        "session": session.name,
+        "report": str(session.folder / MARKDOWN),
+        "report_html": str(session.folder / HTML),
+        "mail": str(session.folder / MAIL) if report.mail else None,
+    }
+
+
+def plain_lines(report: Report) -> tuple[str, ...]:
+    """Return the ending, its evidence and where the report is, for a terminal: no escape sequence gets through."""
+    return tuple(_lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    session = report.session
+    yield report.meaning.headline
+    if report.culprit:
+        who = visible(f"{report.culprit.author} <{report.culprit.email}>", 80)
+        yield f"  {report.culprit.commit}, {who}, {visible(report.culprit.date, 40)}"
+    else:
+        yield from (f"  {text}" for text in report.meaning.paragraphs)
+    yield from (f"  {_row(row)}" for row in report.rows if _telling(row, report))
+    yield from _candidates(report)
+    yield from _rates(report)
+    yield from (f"  caution: {text}" for text in (report.culprit.cautions if report.culprit else ()))
+    yield (
+        f"  {count(len(report.rows), 'step')}, {count(report.builds, 'build')}, {count(report.boots, 'boot')}, "
+        f"{session.seconds:.0f} s"
+    )
+    yield from (f"  next: {text}" for text in (() if report.culprit else report.meaning.advice[-1:]))
+    yield f"  report: {visible(str(session.folder / HTML), 500)} (and {MARKDOWN})"
+    if report.mail:
+        yield f"  mail to read and send: {visible(str(session.folder / MAIL), 500)}"
+
+
+def _telling(row: Row, report: Report) -> bool:
+    """Whether a row belongs to the few that carry the answer."""
+    parents = [parent.commit for parent in report.culprit.parents] if report.culprit else []
+    return report.culprit is not None and row.commit in (report.culprit.commit, *parents)
+
+
+def _row(row: Row) -> str:
+    saw = f" ({row.saw})" if row.saw else ""
+    return cut(f"{row.word}: {row.commit[:12]} {visible(row.title, 50)}: {visible(row.why, 120)}{saw}", _WIDTH * 2)
+
+
+def _candidates(report: Report) -> Iterator[str]:
+    for one in report.candidates[:_MOST_CANDIDATES]:
+        yield cut(f"  {one.commit[:12]} {visible(one.title, 50)}: {visible(one.why, 120)}", _WIDTH * 2)
+    if len(report.candidates) > _MOST_CANDIDATES:
+        yield f"  ... and {len(report.candidates) - _MOST_CANDIDATES} more, see the report"
+
+
+def _rates(report: Report) -> Iterator[str]:
+    bad, good = (rate(report.session.steps, verdict) for verdict in (Verdict.BAD, Verdict.GOOD))
+    skips = sum(row.verdict == Verdict.SKIP for row in report.rows)
+    if bad.trials or good.trials:
+        yield f"  fired on bad commits in {bad.text}, on good ones in {good.text}; {count(skips, 'commit')} skipped"

@@ -1,0 +1,158 @@
+"""Keeps a session's report up to date: after each judged commit, and at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bisectbot import maintainers, report
+from bisectbot.facts import Answered, Fact, Paused, State
+from bisectbot.loop import Work
+from bisectbot.maintainers import Maintainers
+from bisectbot.model import BuildBroken, Culprit, EndUnproven, Kernel, Stuck, Trial
+from bisectbot.ports import Clock, CommitInfo, Deadline, Graph, Proc
+from bisectbot.report import Report, Session, Step, Working
+from bisectbot.session import Folder
+
+_MAINTAINERS_SECONDS = 60.0
+
+
+@dataclass
+class Scribe:
+    """Fits loop.Show. `write` replaces a file as a whole; `boot_argv` is the QEMU command of a trial, for people."""
+
+    folder: Folder
+    graph: Graph
+    proc: Proc
+    clock: Clock
+    write: Callable[[Path, str], None]
+    worktree: Path | None  # get_maintainer.pl needs a tree's files; None: nobody is looked up
+    native: str
+    boot_argv: Callable[[Kernel, State], tuple[str, ...]]
+    _remaining: int | None = None
+    _doing: str = ""
+    _judged: int = -1
+    _infos: dict[str, CommitInfo] = field(default_factory=dict)
+    _maintainers: dict[str, Maintainers] = field(default_factory=dict)
+
+    def expects(self, state: State, remaining: int) -> None:
+        """Write the report if a commit was judged since."""
+        self._remaining = remaining
+        judged = len(state.judged())
+        if judged != self._judged:
+            self._judged = judged
+            self.update(state)
+
+    def began(self, work: Work) -> None:
+        """Take note of what goes on."""
+        self._doing = f"{work.stage} of {work.commit[:12]}"
+
+    def happened(self, state: State, fact: Fact) -> None:
+        """Write the last report."""
+        if isinstance(fact, Answered | Paused):
+            self.update(state)
+
+    def update(self, state: State) -> Report:
+        """Write all files of the report."""
+        drawn = self.draw(state)
+        for name, text in report.files(drawn).items():
+            self.write(self.folder.path / name, text)
+        return drawn
+
+    def draw(self, state: State) -> Report:
+        """Return the report as it stands, written nowhere."""
+        return report.draw_up(self.session(state))
+
+    def session(self, state: State) -> Session:
+        """Return all that a report tells, from the state and the history."""
+        plan = state.plan
+        culprit = _culprit(state)
+        booted = next((built for built in state.builds.values() if isinstance(built, Kernel)), None)
+        return Session(
+            name=self.folder.name,
+            folder=self.folder.path.absolute(),
+            tree=plan.tree,
+            range_=plan.range_,
+            build=plan.build,
+            probe=plan.probe,
+            host=plan.host.name,
+            outcome=self._outcome(state),
+            steps=tuple(self._step(state, commit) for commit in state.touched),
+            began=state.began,
+            latest=state.latest,
+            seconds=state.worked,
+            stage_seconds=_stage_seconds(state),
+            fragments=plan.fragments,
+            versions=state.versions,
+            native=self.native,
+            commits=tuple(self._info(commit) for commit in self._named(state)),
+            diffstat=self.graph.diffstat(culprit) if culprit else "",
+            maintainers=self._ask_maintainers(culprit) if culprit else Maintainers(),
+            bisect_log=state.answered.bisect_log if state.answered else "",
+            boot_argv=self.boot_argv(booted, state) if booted else (),
+            faults=tuple(f"{fault.stage} of {fault.commit[:12]}: {fault.text}" for fault in state.faults),
+        )
+
+    def _step(self, state: State, commit: str) -> Step:
+        trials = state.trials.get(commit, ())
+        return Step(self._info(commit), state.builds.get(commit), trials, state.judgement(commit))
+
+    def _outcome(self, state: State) -> report.Outcome:
+        if state.answered:
+            return state.answered.answer
+        if state.paused and state.paused.why == "fault":
+            message, _, hint = state.paused.text.partition("\n  next: ")
+            return report.Fault(message, hint)
+        if state.paused:
+            return report.Interrupted(state.paused.text)
+        return Working(self._doing, self._remaining)
+
+    def _named(self, state: State) -> tuple[str, ...]:
+        """Return the commits that a report may name beside its steps."""
+        answer = state.answered.answer if state.answered else None
+        match answer:
+            case Culprit(commit):
+                found: tuple[str, ...] = (commit, *self._info(commit).parents)
+            case Stuck(candidates):
+                found = candidates
+            case EndUnproven(commit):
+                found = (commit,)
+            case None:
+                found = ()
+        return tuple(dict.fromkeys((*state.plan.range_.ends, *found)))
+
+    def _info(self, commit: str) -> CommitInfo:
+        if commit not in self._infos:
+            self._infos[commit] = self.graph.info(commit)
+        return self._infos[commit]
+
+    def _ask_maintainers(self, culprit: str) -> Maintainers:
+        """Ask once: the last report of a session is written more than once."""
+        if self.worktree is None:
+            return Maintainers(problem="not looked up without a worktree")
+        if culprit not in self._maintainers:
+            patch = self.folder.path / "culprit.patch"
+            self.write(patch, self.graph.patch(culprit))
+            deadline = Deadline.after(self.clock, _MAINTAINERS_SECONDS)
+            self._maintainers[culprit] = maintainers.ask(self.proc, self.worktree, patch, deadline)
+        return self._maintainers[culprit]
+
+
+def _culprit(state: State) -> str | None:
+    answer = state.answered.answer if state.answered else None
+    return answer.commit if isinstance(answer, Culprit) else None
+
+
+def _stage_seconds(state: State) -> Mapping[str, float]:
+    trials = [trial for known in state.trials.values() for trial in known]
+    boots: dict[int, Trial] = {trial.boot: trial for trial in trials}
+    return {
+        "build": sum(_build_seconds(built) for built in state.builds.values()),
+        "boot": sum(trial.boot_seconds for trial in boots.values()),
+        "probe": sum(trial.probe_seconds for trial in trials),
+    }
+
+
+def _build_seconds(built: Kernel | BuildBroken) -> float:
+    return 0.0 if built.from_store else built.seconds
