@@ -1,0 +1,1 @@
+"""How a kernel is started: one way a file."""

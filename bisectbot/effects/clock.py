@@ -1,0 +1,21 @@
+"""The machine's own clock."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """Real time; fits ports.Clock."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a negative time is no time."""
+        time.sleep(max(0.0, seconds))
