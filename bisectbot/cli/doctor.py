@@ -1,0 +1,92 @@
+"""`bisectbot doctor`: what is missing here, and the line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from bisectbot import places
+from bisectbot.boot.accel import Answers
+from bisectbot.checks.finding import Bench, Finding, Status, install, worst
+from bisectbot.checks.qemu import Kvm
+from bisectbot.cli.completion import host_names
+from bisectbot.cli.output import Exit, Output, json_option
+from bisectbot.doctor import Patient, examine, read_hosts
+from bisectbot.effects.clock import SystemClock
+from bisectbot.effects.proc import Processes
+from bisectbot.effects.repo import GitGraph, open_git
+from bisectbot.effects.site import LocalSite
+
+_FILE = click.Path(path_type=Path)  # whether it is one, the checks tell
+_COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
+_NAMES = 24  # columns
+
+
+@click.command()
+@click.option("--hosts", type=_FILE, metavar="FILE", help="Another hosts.toml.")
+@click.option(
+    "--host", metavar="NAME", shell_complete=host_names, help="The host that has to work; else the default one."
+)
+@click.option("--tree", type=_FILE, metavar="DIR", help="Look at this kernel tree too.")
+@click.option("--logs", type=_FILE, default=Path("logs"), show_default=True, metavar="DIR", help="Session folders.")
+@json_option
+@click.pass_obj
+def doctor(output: Output, hosts: Path | None, host: str | None, tree: Path | None, logs: Path) -> None:
+    """Look at tools, compilers, QEMU, disks, hosts.toml and the tree; say how to mend what is missing.
+
+    Exit status 0: all that is needed is there; 5: something is missing.
+    """
+    found = _findings(hosts, host, tree, logs)
+    findings = list(found) if output.as_json else list(_printed(found))
+    well = worst(findings) is not Status.FAIL
+    facts = {"ok": well, "findings": [asdict(finding) for finding in findings], "install": _install_all(findings)}
+    output.finish(facts, _summary(findings), Exit.DONE if well else Exit.FAULT)
+
+
+def _findings(hosts: Path | None, host: str | None, tree: Path | None, logs: Path) -> Iterator[Finding]:
+    first, config = read_hosts(hosts)
+    patient = Patient(
+        config=config,
+        # A host of a file that is wrong can't be looked up in the one that stands in for it.
+        wanted=config.host(host if first.status is Status.OK else None),
+        kvm=Kvm(Answers(places.cache() / "accel.json")),
+        cache=places.cache(),
+        logs=logs,
+        tree=tree,
+        history=lambda path: GitGraph(open_git(path)),
+    )
+    yield first
+    yield from examine(patient, Bench(Processes(), SystemClock()), LocalSite())
+
+
+def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Print each finding as soon as it is known: some take a second."""
+    terminal = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        terminal.print(_as_text(finding))
+        yield finding
+
+
+def _as_text(finding: Finding) -> Text:
+    text = Text(f"{finding.status:<6}", style=_COLOURS[finding.status])
+    detail = finding.detail.replace("\n", "\n" + " " * 6)
+    text.append(f"{finding.name:<{_NAMES}} {detail}", style="default")
+    if finding.mend:
+        text.append(f"\n{'':6}mend: {finding.mend}", style="bold default")
+    return text
+
+
+def _summary(findings: list[Finding]) -> Iterator[str]:
+    counts = {status: sum(finding.status is status for finding in findings) for status in Status}
+    yield ", ".join(f"{count} {status}" for status, count in counts.items())
+    if len({finding.mend for finding in findings if finding.packages}) > 1:
+        yield f"all packages at once: {_install_all(findings)}"
+
+
+def _install_all(findings: Iterable[Finding]) -> str:
+    return install(package for finding in findings for package in finding.packages)

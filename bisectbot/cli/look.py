@@ -1,0 +1,146 @@
+"""`bisectbot status`, `log` and `report`: a session as its journal tells it, also while another process works on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bisectbot import journal
+from bisectbot.cli.completion import session_names
+from bisectbot.cli.options import logs_option
+from bisectbot.cli.output import Output, json_option
+from bisectbot.cli.wiring import open_desk, scribe_for
+from bisectbot.effects.lock import is_held
+from bisectbot.errors import ConfigError
+from bisectbot.facts import (
+    Answered,
+    BootBegan,
+    Built,
+    Fact,
+    Faulted,
+    Opened,
+    Paused,
+    Resumed,
+    Row,
+    State,
+    Tried,
+    replay,
+)
+from bisectbot.model import Answer, BuildBroken, Culprit, EndUnproven, Kernel, Stuck
+from bisectbot.report import plain_lines, summary_json
+from bisectbot.session import Folder, all_folders, find_folder
+from bisectbot.visible import visible
+
+
+@click.command()
+@click.argument("session", required=False, shell_complete=session_names)
+@logs_option
+@json_option
+@click.pass_obj
+def status(output: Output, session: str | None, logs: Path) -> None:
+    """Show where each session stands, or one of them."""
+    folders = (find_folder(logs, session),) if session else all_folders(logs)
+    found = [(folder, _state(folder)) for folder in folders]
+    facts = {"sessions": [_facts(folder, state) for folder, state in found]}
+    lines = [_line(folder, state) for folder, state in found] or [f"no session in {logs}"]
+    output.finish(facts, lines)
+
+
+@click.command()
+@click.argument("session", required=False, shell_complete=session_names)
+@logs_option
+@json_option
+@click.pass_obj
+def log(output: Output, session: str | None, logs: Path) -> None:
+    """Print a session's facts, oldest first; with an answer, git's own replayable log stands at the end."""
+    folder = find_folder(logs, session)
+    rows = journal.read(folder.journal)
+    facts = {"session": folder.name, "facts": [journal.as_json(row) for row in rows]}
+    output.finish(facts, [line for row in rows for line in _fact_lines(row)])
+
+
+@click.command()
+@click.argument("session", required=False, shell_complete=session_names)
+@logs_option
+@json_option
+@click.pass_obj
+def report(output: Output, session: str | None, logs: Path) -> None:
+    """Write a session's report anew and print its summary."""
+    folder = find_folder(logs, session)
+    state = _state(folder)
+    drawn = scribe_for(open_desk(state.plan.tree, None), folder, None).update(state)
+    output.finish(summary_json(drawn), plain_lines(drawn))
+
+
+def _state(folder: Folder) -> State:
+    state = replay(journal.read(folder.journal))
+    if state is None:
+        raise ConfigError(f"{folder.journal}: empty: the session was killed as it began", hint="start a new one")
+    return state
+
+
+def _standing(folder: Folder, state: State) -> str:
+    if is_held(folder.lock):
+        return "running"
+    if state.answered:
+        return "answered"
+    return f"stopped ({state.paused.why})" if state.paused else "stopped (killed)"
+
+
+def _facts(folder: Folder, state: State) -> dict[str, object]:
+    return {
+        "session": folder.name,
+        "standing": _standing(folder, state),
+        "folder": str(folder.path),
+        "answer": journal.as_json_value(state.answered.answer) if state.answered else None,
+        "judged": {commit: judgement.verdict for commit, judgement in state.judged()},
+        "boots": state.boots,
+        "seconds": round(state.worked, 3),
+    }
+
+
+def _line(folder: Folder, state: State) -> str:
+    answer = f": {_in_words(state.answered.answer)}" if state.answered else ""
+    done = f"{len(state.judged())} commits judged, {state.boots} boots, {state.worked:.0f} s"
+    return f"{folder.name}: {_standing(folder, state)}{answer}; {done}"
+
+
+def _in_words(answer: Answer) -> str:
+    match answer:
+        case Culprit(commit):
+            return f"the first bad commit is {commit}"
+        case Stuck(candidates):
+            return f"one of {len(candidates)} commits"
+        case EndUnproven(commit, expected):
+            return f"{commit[:12]} isn't {expected}"
+
+
+def _fact_lines(row: Row) -> list[str]:
+    at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="seconds")
+    lines = [f"{at} {visible(_told(row.fact), 1000)}"]
+    return lines + row.fact.bisect_log.splitlines() if isinstance(row.fact, Answered) else lines
+
+
+def _told(fact: Fact) -> str:  # noqa: PLR0911  one line a fact
+    match fact:
+        case Opened(plan):
+            return f"opened: bad {plan.range_.bad}, good {', '.join(plan.range_.goods)}, host {plan.host.name}"
+        case Resumed():
+            return "resumed"
+        case Built(BuildBroken() as broken):
+            return f"{broken.commit} doesn't build ({broken.by}): {broken.title}"
+        case Built(Kernel() as kernel):
+            return f"{kernel.commit} built: {kernel.release}"
+        case BootBegan(commit, boot):
+            return f"{commit} boot {boot} begins"
+        case Tried(trial):
+            return f"{trial.commit} boot {trial.boot}: {trial.ending}: {trial.reason}"
+        case Faulted(commit, stage, text):
+            return f"{commit} {stage} failed for a reason of ours: {text}"
+        case Paused(why, text):
+            return f"stopped ({why}): {text}"
+        case Answered(answer):
+            return f"answered: {_in_words(answer)}"
+    return type(fact).__name__

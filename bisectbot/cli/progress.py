@@ -1,0 +1,137 @@
+"""Live progress on stderr: one line an event, and on a terminal a last line that tells what goes on now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from bisectbot.facts import Answered, BootBegan, Built, Fact, Faulted, Opened, Paused, Resumed, State, Tried
+from bisectbot.forecast import in_words, seconds_left
+from bisectbot.loop import Work
+from bisectbot.model import BuildBroken, Judgement, Kernel
+from bisectbot.ports import Clock
+from bisectbot.visible import visible
+
+_DOING = {"build": "building", "boot": "booting and probing"}
+
+
+@dataclass
+class Progress:
+    """Fits loop.Show. `title` gives a commit's title: data from outside, shown harmless."""
+
+    clock: Clock
+    title: Callable[[str], str]
+    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    _status: Status | None = None
+    _state: State | None = None
+    _remaining: int | None = None
+    _flight: dict[str, Work] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)  # commits whose verdict was told
+    _told: int = -1  # steps that were over when the last estimate was told
+    _began: float = 0.0
+
+    def __enter__(self) -> Self:
+        self._began = self.clock.now()
+        if self.console.is_terminal:
+            self._status = self.console.status(_Live(self._now))
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line, with the time since the start in front."""
+        minutes, seconds = divmod(int(self.clock.now() - self._began), 60)
+        self.console.print(Text(f"[{minutes:3}:{seconds:02}] {visible(line)}"))
+
+    def expects(self, state: State, remaining: int) -> None:
+        """Tell the step and the estimate, when they have changed."""
+        self._state, self._remaining = state, remaining
+        if len(state.judged()) != self._told:
+            self._told = len(state.judged())
+            self.say(self._step())
+
+    def began(self, work: Work) -> None:
+        """Tell what a slot begins to do."""
+        self._flight[work.stage] = work
+        self.say(f"  {_DOING[work.stage]} {work.commit[:12]} {self.title(work.commit)}")
+
+    def happened(self, state: State, fact: Fact) -> None:
+        """Tell what was learned."""
+        self._state = state
+        for line in self._lines(fact):
+            self.say(f"  {line}")
+        self._tell_verdicts(state)
+
+    def _lines(self, fact: Fact) -> list[str]:
+        lines: list[str] = []
+        match fact:
+            case Built(BuildBroken() as broken):
+                self._flight.pop("build", None)
+                lines = [f"{broken.commit[:12]} doesn't build: {broken.title}"]
+            case Built(Kernel() as kernel):
+                self._flight.pop("build", None)
+                taken = "was in the store" if kernel.from_store else f"built in {kernel.seconds:.0f} s"
+                lines = [f"{kernel.commit[:12]} {taken}: {kernel.release}"]
+            case Tried(trial):
+                lines = [f"{trial.commit[:12]} boot {trial.boot}: {trial.ending}: {trial.reason}"]
+            case Faulted(commit, stage, text):
+                lines = [f"{stage} of {commit[:12]} failed for a reason of ours, not counted: {text}"]
+            case Paused(why, text):
+                lines = [f"stopped ({why}): {text}"]
+            case BootBegan() | Opened() | Resumed() | Answered():
+                pass
+        return lines
+
+    def _tell_verdicts(self, state: State) -> None:
+        for commit in state.touched:
+            found = state.judgement(commit)
+            if commit not in self._said and isinstance(found, Judgement):
+                self._said.add(commit)
+                self._flight.pop("boot", None)
+                self.say(f"  {commit[:12]} is {found.verdict.upper()}: {found.why}")
+
+    def _step(self) -> str:
+        done = len(self._state.judged()) if self._state else 0
+        left = self._remaining or 0
+        estimate = in_words(seconds_left(self._state, left) if self._state else None)
+        return f"step {done + 1} of about {done + left}, time left: {estimate}"
+
+    def _now(self) -> Text:
+        """Return the line that is redrawn all the time."""
+        now = self.clock.now()
+        works = [
+            f"{_DOING[work.stage]} {work.commit[:12]} ({in_words(now - work.since)})" for work in self._flight.values()
+        ]
+        return Text(f"{self._step()}; {', '.join(works) or 'thinking'}")
+
+
+@contextmanager
+def waiting(what: str, clock: Clock) -> Iterator[None]:
+    """Tell on stderr what a command waits for, with the time that has passed if that is a terminal."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    began = clock.now()
+    if not console.is_terminal:
+        console.print(Text(what))
+        yield
+        return
+    with console.status(_Live(lambda: Text(f"{what} ({in_words(clock.now() - began)})"))):
+        yield
+
+
+@dataclass
+class _Live:
+    """A line whose text is asked for whenever it is drawn."""
+
+    text: Callable[[], Text]
+
+    def __rich__(self) -> Text:
+        return self.text()

@@ -1,0 +1,177 @@
+"""The real effects, put together once a command: what reads, and what works."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bisectbot import config, initramfs, places, programs
+from bisectbot.arch import traits
+from bisectbot.boot.accel import Answers
+from bisectbot.boot.qemu import Guest, QemuMachine, qemu_argv
+from bisectbot.build import Builder
+from bisectbot.config import Config
+from bisectbot.effects.clock import SystemClock
+from bisectbot.effects.consolelog import console_log
+from bisectbot.effects.fifo import fifo
+from bisectbot.effects.files import replace_text
+from bisectbot.effects.lock import first_free
+from bisectbot.effects.proc import Processes
+from bisectbot.effects.repo import Git, GitGraph, GitTree, open_git
+from bisectbot.effects.retry import Patience
+from bisectbot.facts import State
+from bisectbot.kbuild import Ccache, Room
+from bisectbot.model import Accel, Arch, Host, Kernel
+from bisectbot.plan import Plan
+from bisectbot.ports import Deadline
+from bisectbot.scribe import Scribe
+from bisectbot.session import Folder
+from bisectbot.stages import LocalStages
+from bisectbot.store import Store
+
+_SLOTS = 8  # sessions that may work on one repository at a time, each in a worktree of its own
+_GIB = 1 << 30
+_QUESTION_SECONDS = 30.0
+_INITRAMFS = "initramfs.cpio.gz"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every command over a tree needs; nothing is started or written by making one."""
+
+    tree: Path
+    git: Git
+    graph: GitGraph
+    config: Config
+    clock: SystemClock
+    proc: Processes
+
+
+def open_desk(tree: Path, hosts: Path | None) -> Desk:
+    """Return a desk over the user's tree; ConfigError if tree or hosts.toml can't be used."""
+    loaded = config.load(hosts)
+    door = open_git(tree)
+    return Desk(tree.absolute(), door, GitGraph(door), loaded, SystemClock(), Processes())
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A private worktree and the builder in it, ours until the context ends."""
+
+    tree: GitTree
+    builder: Builder
+
+
+@contextmanager
+def bench(desk: Desk, commit: str) -> Iterator[Bench]:
+    """Take a free worktree of this repository, made or mended if need be; Busy if all are in use."""
+    name = hashlib.sha256(str(desk.graph.common_dir()).encode()).hexdigest()[:12]
+    places_ = [places.cache() / "trees" / name / f"{slot}" for slot in range(_SLOTS)]
+    path, lock = first_free([place / "lock" for place in places_], f"every worktree of {desk.tree}")
+    with lock:
+        tree = GitTree.prepare(desk.git, path.parent / "src", commit)
+        yield Bench(tree, _builder(desk, tree))
+
+
+def _builder(desk: Desk, tree: GitTree) -> Builder:
+    limits, cache = desk.config.store, places.cache()
+    return Builder(
+        tree=tree,
+        graph=desk.graph,
+        proc=desk.proc,
+        clock=desk.clock,
+        store=Store(cache / "kernels", round(limits.max_gib * _GIB)),
+        configs=cache / "configs",
+        ccache=Ccache(cache / "ccache"),
+        room=Room(again=round(limits.min_free_gib * _GIB)),
+    )
+
+
+@contextmanager
+def stages(
+    desk: Desk, folder: Folder, plan: Plan, taken: Bench, reference: Path | None = None
+) -> Iterator[LocalStages]:
+    """Put together what the loop's slots work with; leaving ends every child.
+
+    `reference`: the configuration of the bad end, if an earlier process built it.
+    """
+    patience = Patience()
+    made = LocalStages(
+        plan=plan,
+        folder=folder,
+        builder=taken.builder,
+        machine=_machine(desk, plan.host),
+        initramfs=_initramfs(desk, folder, plan),
+        clock=desk.clock,
+        patience=patience,
+        children=desk.proc,
+        build_seconds=desk.config.build_seconds,
+        reference=reference if reference and reference.is_file() else None,
+    )
+    with ExitStack() as stack:
+        stack.callback(made.stop)
+        yield made
+
+
+def _machine(desk: Desk, host: Host) -> QemuMachine:
+    answers = Answers(places.cache() / "accel.json")
+    return QemuMachine(host, proc=desk.proc, clock=desk.clock, pipe=fifo, log=console_log, answers=answers)
+
+
+def _initramfs(desk: Desk, folder: Folder, plan: Plan) -> Path:
+    """Return the session's archive; a resumed session keeps the one it began with."""
+    path = folder.path / _INITRAMFS
+    if not path.is_file():
+        ours = programs.compiled(desk.proc, desk.clock, plan.host.arch)
+        packed = initramfs.pack(ours.init.read_bytes(), plan.probe.program.read_bytes(), plan.probe.args)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(packed)
+        fresh.replace(path)
+    return path
+
+
+def program_for(desk: Desk, arch: Arch, chosen: Path | None) -> Path:
+    """Return the user's reproducer, checked, or ours, compiled if it wasn't yet."""
+    if chosen is not None:
+        programs.check_program(chosen, arch)
+        return chosen
+    return programs.compiled(desk.proc, desk.clock, arch).reproducer
+
+
+def scribe_for(desk: Desk, folder: Folder, worktree: Path | None) -> Scribe:
+    """Return who writes a session's report."""
+    return Scribe(
+        folder=folder,
+        graph=desk.graph,
+        proc=desk.proc,
+        clock=desk.clock,
+        write=replace_text,
+        worktree=worktree,
+        native=platform.machine(),
+        boot_argv=lambda kernel, state: _boot_argv(folder, kernel, state),
+    )
+
+
+def _boot_argv(folder: Folder, kernel: Kernel, state: State) -> tuple[str, ...]:
+    host = state.plan.host
+    guest = Guest(kernel.image, folder.path.absolute() / _INITRAMFS, ("bisectbot.trials=1",))
+    return tuple(qemu_argv(host, guest, Accel.TCG, "stdio,signal=off"))
+
+
+def versions(desk: Desk, plan: Plan) -> dict[str, str]:
+    """Return the versions that a report names: ours, git's and this machine's kernel."""
+    deadline = Deadline.after(desk.clock, _QUESTION_SECONDS)
+    _, git = desk.proc.output(["git", "--version"], deadline=deadline)
+    _, qemu = desk.proc.output([traits(plan.host.arch).qemu, "--version"], deadline=deadline)
+    return {
+        "bisectbot": version("bisectbot"),
+        "git": git.strip().removeprefix("git version "),
+        "QEMU": qemu.partition("\n")[0].strip(),
+        "python": platform.python_version(),
+        "this machine": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }

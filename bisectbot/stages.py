@@ -1,0 +1,97 @@
+"""The work of the loop's slots, done on this machine: build a commit, boot a kernel and probe it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from bisectbot.build import Builder
+from bisectbot.errors import InfraError
+from bisectbot.loop import BootAsk
+from bisectbot.model import BuildBroken, Kernel, Trial
+from bisectbot.plan import Plan
+from bisectbot.ports import Clock, Deadline, Machine
+from bisectbot.probe import trials
+from bisectbot.session import Folder
+from bisectbot.watcher import Asked
+
+_Result = TypeVar("_Result")
+OnFault = Callable[[InfraError], None]
+
+
+class Patience(Protocol):
+    """When a piece of work is tried again."""
+
+    def call(self, work: Callable[[], _Result], on_fault: OnFault) -> _Result:
+        """Return what `work` returns; passing faults are told and survived, the last one is raised."""
+        ...
+
+    def stop(self) -> None:
+        """Let nothing be tried again."""
+        ...
+
+
+class Children(Protocol):
+    """The child processes of all stages."""
+
+    def stop_all(self) -> None:
+        """End them and start no more."""
+        ...
+
+
+@dataclass
+class LocalStages:
+    """Fits loop.Stages."""
+
+    plan: Plan
+    folder: Folder
+    builder: Builder
+    machine: Machine
+    initramfs: Path
+    clock: Clock
+    patience: Patience
+    children: Children
+    build_seconds: float  # deadline of one build
+    reference: Path | None = None  # the configuration that drift is told against: the bad end's
+
+    def build(self, commit: str, on_fault: OnFault) -> Kernel | BuildBroken:
+        """Build a commit, or take it from the store."""
+        return self.patience.call(lambda: self._build(commit), on_fault)
+
+    def _build(self, commit: str) -> Kernel | BuildBroken:
+        deadline = Deadline.after(self.clock, self.build_seconds)
+        built = self.builder.build(
+            self.plan.build,
+            commit,
+            log=self.folder.build_log(commit),
+            deadline=deadline,
+            required=commit in self.plan.range_.ends,
+            reference=self.reference,
+        )
+        if commit == self.plan.range_.bad and isinstance(built, Kernel):
+            self.reference = built.config
+        return built
+
+    def boot(self, ask: BootAsk, tell: Callable[[Trial], None], on_fault: OnFault) -> None:
+        """Boot a kernel and tell each trial as it ends."""
+        self.patience.call(lambda: self._boot(ask, tell), on_fault)
+
+    def _boot(self, ask: BootAsk, tell: Callable[[Trial], None]) -> None:
+        host, probe = self.plan.host, self.plan.probe
+        asked = Asked(secrets.token_hex(8), host.deadlines, ask.runs, probe.signature)
+        log = self.folder.console_log(ask.boot, ask.kernel.commit)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        for trial in trials(self.machine, ask.kernel, self.initramfs, asked, log, ask.boot, self.clock):
+            tell(trial)
+
+    def ready(self, built: Kernel | BuildBroken) -> bool:
+        """Whether the kernel of an earlier process is still in the store."""
+        return isinstance(built, BuildBroken) or built.image.is_file()
+
+    def stop(self) -> None:
+        """End every child; calls in other threads come back with an InfraError."""
+        self.patience.stop()
+        self.children.stop_all()

@@ -1,0 +1,170 @@
+"""The command line: bad input is one clear error with its exit code, --json is one object, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import a_kernel, a_plan, a_trial
+from history import History, git, line, make_history
+
+from bisectbot.cli.main import main
+from bisectbot.facts import Answered, Built, Opened, Paused, Tried
+from bisectbot.journal import VERSION, Journal
+from bisectbot.model import Culprit, Ending, Range
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Return a repository that passes for a kernel's, and work in an empty folder."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return make_history(tmp_path / "user", line(6))
+
+
+def _run(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def _dry(user: History, *words: str | Path) -> int:
+    return _run("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--dry-run", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--host", "nonsense"), "no host"),
+        (("--kconfig", "nonsense"), "no such fragment"),
+        (("--base", "nonsense"), "--base nonsense"),
+        (("--reproducer", "nonsense"), "nonsense"),
+        (("--signature", "("), "--signature"),
+        (("--make", "novalue"), "--make"),
+        (("--cc", "@main~3..main"), "--cc"),
+        (("--fixup", "nonsense"), "nonsense"),
+        (("--path", "no/such/file"), "--path"),
+        (("--term-bad", "good"), "terms"),
+        (("--hosts", "nonsense.toml"), "nonsense.toml"),
+        (("--runs", "0"), "--runs"),
+    ],
+)
+def test_a_mistake_is_one_clear_error(
+    user: History, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    """Each wrong option ends with code 2, its name and a reason on stderr, nothing on stdout, and no traceback."""
+    assert _dry(user, *words) == 2
+    out, err = capsys.readouterr()
+    assert says in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert not Path("logs").exists()
+
+
+def test_a_mistake_is_json_for_scripts(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json an error is one object on stdout, too, with the reason and the exit code."""
+    assert _dry(user, "--host", "nonsense", "--json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ending"], told["exit_code"]) == ("error", 2)
+    assert "nonsense" in told["error"]
+
+
+def test_swapped_ends_are_named(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """Good and bad the wrong way round is told as that."""
+    assert _run("run", "--tree", user.path, "--good", "main", "--bad", "main~3", "--dry-run") == 2
+    assert "swapped" in capsys.readouterr().err
+
+
+def test_a_dry_run_starts_nothing_and_tells_the_plan(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """--dry-run resolves everything, says how many steps to expect, and leaves no session behind; a dirty tree is fine."""
+    (user.path / "Makefile").write_text("edited\n")
+    assert _dry(user, "--json", "--", "--migrations", "5") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ending"], told["commits"], told["bad"]) == ("dry-run", 5, user["c05"])
+    assert not Path("logs").exists()
+    assert git(user.path, "status", "--porcelain") == "M Makefile"
+
+
+@pytest.mark.parametrize("command", ["resume", "log", "report"])
+def test_without_a_session_there_is_nothing_to_show(
+    user: History, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Commands over a session say that there is none and how to start one."""
+    del user
+    assert _run(command) == 2
+    assert "no session" in capsys.readouterr().err
+
+
+def _session(user: History, *more: object) -> Path:
+    folder = Path("logs/mine").absolute()
+    folder.mkdir(parents=True)
+    plan = a_plan(user.path, Range(user["c05"], (user["c00"],)))
+    journal = Journal(folder / "journal.db")
+    for at, fact in enumerate((Opened(plan, {"git": "2.39"}), Built(a_kernel(user["c05"])), *more)):
+        journal.append(1_700_000_000.0 + at, fact)  # type: ignore[arg-type]  # the callers pass facts
+    journal.close()
+    return folder
+
+
+def test_status_and_log_tell_a_session(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """A session that was answered shows its culprit; its log has a line a fact and git's own log at the end."""
+    fired = Tried(a_trial(user["c05"], 1, Ending.FIRED))
+    _session(user, fired, Answered(Culprit(user["c05"]), "git bisect start\ngit bisect bad x"))
+    assert _run("status") == 0
+    assert user["c05"] in capsys.readouterr().out
+    assert _run("log") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("2023-11-14T22:13:20+00:00 opened: bad")
+    assert lines[-1] == "git bisect bad x"
+    assert _run("status", "mine", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)["sessions"]
+    assert (told["standing"], told["answer"]["commit"]) == ("answered", user["c05"])
+
+
+def test_report_is_written_from_the_journal_alone(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """`report` writes all its files again and prints what --json promises."""
+    folder = _session(user, Paused("interrupted", "SIGTERM"))
+    assert _run("report", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ending"], told["culprit"], told["candidates"]) == ("interrupted", None, [])
+    assert {"steps", "seconds"} <= set(told)
+    assert (folder / "report.md").is_file()
+    assert (folder / "report.html").is_file()
+
+
+def test_a_journal_of_a_newer_version_is_refused(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """A session of a newer bisectbot isn't touched."""
+    folder = _session(user)
+    with sqlite3.connect(folder / "journal.db") as db:
+        db.execute(f"PRAGMA user_version={VERSION + 1}")
+    assert _run("resume") == 2
+    assert "newer bisectbot" in capsys.readouterr().err
+
+
+def test_console_tells_crashes_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each file has its own entry: crash or not, kind and title."""
+    clean, sick = tmp_path / "clean.log", tmp_path / "sick.log"
+    clean.write_text("[    0.000000] Linux version 6.1.0 (a@b)\n[    1.012345] Run /init as init process\n")
+    sick.write_text("[    1.012345] Kernel panic - not syncing: sysrq triggered crash\n[    1.012399] CPU: 0 PID: 1\n")
+    assert _run("console", "--json", clean, sick) == 0
+    first, second = json.loads(capsys.readouterr().out)["files"]
+    assert (first["crash"], first["kind"]) == (False, "none")
+    assert (second["crash"], second["kind"]) == (True, "panic")
+    assert second["title"]
+
+
+def test_a_console_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unreadable file is a mistake with its name."""
+    assert _run("console", "/no/such.log") == 2
+    assert "/no/such.log" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command() -> None:
+    """`python -m bisectbot` works, and tells its version."""
+    done = subprocess.run([sys.executable, "-m", "bisectbot", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("bisectbot ")
