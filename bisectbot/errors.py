@@ -16,6 +16,8 @@ results, see model.py.
 
 from __future__ import annotations
 
+import errno
+
 
 class BisectbotError(Exception):
     """Anything that bisectbot stops for on purpose; its text is fit to be shown to a user.
@@ -71,3 +73,11 @@ class Overdue(InfraError):
 
 class HostSick(InfraError):
     """A test machine, or the QEMU that stands in for one, can't be used now."""
+
+
+def os_fault(error: OSError) -> InfraError:
+    """Return the fault of ours that an error of the operating system stands for."""
+    said = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(said, hint="free some disk space, then: bisectbot resume")
+    return InfraError(said)

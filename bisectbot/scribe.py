@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bisectbot import maintainers, report
+from bisectbot import report
 from bisectbot.facts import Answered, Fact, Paused, State
 from bisectbot.loop import Work
-from bisectbot.maintainers import Maintainers
 from bisectbot.model import BuildBroken, Culprit, EndUnproven, Kernel, Stuck, Trial
 from bisectbot.ports import Clock, CommitInfo, Deadline, Graph, Proc
-from bisectbot.report import Report, Session, Step, Working
+from bisectbot.report import Report, Session, Step, Working, maintainers
+from bisectbot.report.maintainers import Maintainers
 from bisectbot.session import Folder
 
 _MAINTAINERS_SECONDS = 60.0

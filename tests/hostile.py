@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 from report_samples import CULPRIT, ENDINGS
 
-from bisectbot.maintainers import Maintainers, Recipient
 from bisectbot.model import BuildBroken, Crash, CrashKind, Fixup, Kernel, Trial
 from bisectbot.ports import CommitInfo
 from bisectbot.report import Session, Step
+from bisectbot.report.maintainers import Maintainers, Recipient
 from bisectbot.visible import visible
 
 _HTML = (

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from bisectbot.maintainers import Maintainers, Recipient
 from bisectbot.model import (
     Arch,
     BrokenBy,
@@ -31,6 +30,7 @@ from bisectbot.model import (
 )
 from bisectbot.ports import CommitInfo
 from bisectbot.report import Fault, Interrupted, Outcome, Session, Step, Working
+from bisectbot.report.maintainers import Maintainers, Recipient
 
 FOLDER = Path("/home/kim/bisectbot/logs/20261122-1554-rseq")
 BODY = """The generic helper clears the flag for every caller, so the open-coded

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bisectbot import config, hostsfile, hostwords, places
-from bisectbot.config import Config
+from bisectbot import places
+from bisectbot.config import hosts as config
+from bisectbot.config import hostsfile, hostwords
+from bisectbot.config.hosts import Config
+from bisectbot.config.tomlmap import key_lines
 from bisectbot.errors import ConfigError
 from bisectbot.model import Accel, Arch, Deadlines
-from bisectbot.tomlmap import key_lines
 
 FILE = Path("hosts.toml")
 SMALLEST = """

@@ -15,19 +15,20 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes import FakeClock
 
-from bisectbot import config, places
+from bisectbot import places
 from bisectbot.boot.accel import Answers, Here
-from bisectbot.checks.compilers import compilers
-from bisectbot.checks.finding import Bench, Finding, Status, install, worst
-from bisectbot.checks.machine import disk, memory
-from bisectbot.checks.qemu import Kvm, qemu
-from bisectbot.checks.tools import Tool, check, tools
-from bisectbot.checks.tree import tree
 from bisectbot.cli.completion import completion
 from bisectbot.cli.doctor import doctor
 from bisectbot.cli.output import Output
-from bisectbot.config import Config, StoreLimits
-from bisectbot.doctor import Patient, examine, read_hosts
+from bisectbot.config import hosts as config
+from bisectbot.config.hosts import Config, StoreLimits
+from bisectbot.doctor.compilers import compilers
+from bisectbot.doctor.examine import Patient, examine, read_hosts
+from bisectbot.doctor.finding import Bench, Finding, Status, install, worst
+from bisectbot.doctor.machine import disk, memory
+from bisectbot.doctor.qemu import Kvm, qemu
+from bisectbot.doctor.tools import Tool, check, tools
+from bisectbot.doctor.tree import tree
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import GitGraph, open_git
@@ -134,7 +135,7 @@ class FakeProc:
 
 @dataclass
 class FakeSite:
-    """A machine with so much of everything; fits checks.machine.Site."""
+    """A machine with so much of everything; fits doctor.machine.Site."""
 
     free: float = 500.0
     available: int = 16_000

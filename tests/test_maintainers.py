@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
-from bisectbot.maintainers import SCRIPT, Maintainers, Recipient, ask, parse, plain_name, valid_address
 from bisectbot.ports import Deadline
+from bisectbot.report.maintainers import SCRIPT, Maintainers, Recipient, ask, parse, plain_name, valid_address
 
 OUTPUT = """\
 Use of uninitialized value $x in concatenation at scripts/get_maintainer.pl line 1.

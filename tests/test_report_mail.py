@@ -12,9 +12,9 @@ from report_samples import (
     with_culprit,
 )
 
-from bisectbot.maintainers import Maintainers, Recipient
 from bisectbot.report import MARKDOWN, Session, draw_up, files
 from bisectbot.report.mail import write_mail
+from bisectbot.report.maintainers import Maintainers, Recipient
 
 TINYLINUX = Path(__file__).parent / "tinylinux"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from bisectbot import config
+from bisectbot.config import hosts as config
 from bisectbot.errors import ConfigError
 
 _PROGRAM = "bisectbot"

@@ -12,11 +12,11 @@ from rich.text import Text
 
 from bisectbot import places
 from bisectbot.boot.accel import Answers
-from bisectbot.checks.finding import Bench, Finding, Status, install, worst
-from bisectbot.checks.qemu import Kvm
 from bisectbot.cli.completion import host_names
 from bisectbot.cli.output import Exit, Output, json_option
-from bisectbot.doctor import Patient, examine, read_hosts
+from bisectbot.doctor.examine import Patient, examine, read_hosts
+from bisectbot.doctor.finding import Bench, Finding, Status, install, worst
+from bisectbot.doctor.qemu import Kvm
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import GitGraph, open_git

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bisectbot import config, initramfs, places, programs
+from bisectbot import initramfs, places, programs
 from bisectbot.arch import traits
 from bisectbot.boot.accel import Answers
 from bisectbot.boot.qemu import Guest, QemuMachine, qemu_argv
 from bisectbot.build import Builder
-from bisectbot.config import Config
+from bisectbot.config import hosts as config
+from bisectbot.config.hosts import Config
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.consolelog import console_log
 from bisectbot.effects.fifo import fifo
@@ -33,11 +34,12 @@ from bisectbot.scribe import Scribe
 from bisectbot.session import Folder
 from bisectbot.stages import LocalStages
 from bisectbot.store import Store
+from bisectbot.toolchain import Toolchains
 
 _SLOTS = 8  # sessions that may work on one repository at a time, each in a worktree of its own
 _GIB = 1 << 30
 _QUESTION_SECONDS = 30.0
-_INITRAMFS = "initramfs.cpio.gz"
+_INITRAMFS = "initramfs.cpio"
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _initramfs(desk: Desk, folder: Folder, plan: Plan) -> Path:
     path = folder.path / _INITRAMFS
     if not path.is_file():
         ours = programs.compiled(desk.proc, desk.clock, plan.host.arch)
-        packed = initramfs.pack(ours.init.read_bytes(), plan.probe.program.read_bytes(), plan.probe.args)
+        packed = initramfs.pack(ours.init.read_bytes(), plan.probe.program.read_bytes(), plan.probe.args, compressed=False)
         fresh = path.with_suffix(".new")
         fresh.write_bytes(packed)
         fresh.replace(path)
@@ -164,14 +166,16 @@ def _boot_argv(folder: Folder, kernel: Kernel, state: State) -> tuple[str, ...]:
 
 
 def versions(desk: Desk, plan: Plan) -> dict[str, str]:
-    """Return the versions that a report names: ours, git's and this machine's kernel."""
+    """Return the versions that a report names: ours and those of what kernels are built and booted with."""
     deadline = Deadline.after(desk.clock, _QUESTION_SECONDS)
+    toolchain = Toolchains(desk.proc).pick(plan.build, plan.range_.bad, desk.graph, deadline)
     _, git = desk.proc.output(["git", "--version"], deadline=deadline)
     _, qemu = desk.proc.output([traits(plan.host.arch).qemu, "--version"], deadline=deadline)
     return {
         "bisectbot": version("bisectbot"),
         "git": git.strip().removeprefix("git version "),
-        "QEMU": qemu.partition("\n")[0].strip(),
+        "compiler": toolchain.identity.partition("\n")[0],
+        "QEMU": qemu.partition("\n")[0].strip().removeprefix("QEMU emulator version "),
         "python": platform.python_version(),
         "this machine": f"{platform.system()} {platform.release()} {platform.machine()}",
     }

@@ -11,7 +11,7 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 class LocalSite:
-    """The machine that bisectbot runs on; fits checks.machine.Site."""
+    """The machine that bisectbot runs on; fits doctor.machine.Site."""
 
     def machine(self) -> str:
         """Return what `uname -m` prints."""

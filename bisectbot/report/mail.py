@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from email.header import Header
 from email.utils import formataddr
 
-from bisectbot.maintainers import Recipient, plain_name, valid_address
 from bisectbot.model import Verdict
 from bisectbot.report.culprit import Found
 from bisectbot.report.evidence import Rate, Row, count, rate, skipped, why
+from bisectbot.report.maintainers import Recipient, plain_name, valid_address
 from bisectbot.report.meaning import named
 from bisectbot.report.session import Session
 from bisectbot.report.trailers import person

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bisectbot.maintainers import Maintainers
 from bisectbot.model import Answer, BuildBroken, BuildRecipe, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial
 from bisectbot.ports import CommitInfo
+from bisectbot.report.maintainers import Maintainers
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bisectbot.checks.finding import Bench, Finding, Status
+from bisectbot.doctor.finding import Bench, Finding, Status
 from bisectbot.errors import ConfigError
 from bisectbot.plan import History, check_kernel_tree
 from bisectbot.visible import visible

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bisectbot import config, places
-from bisectbot.checks.compilers import compilers, headers
-from bisectbot.checks.finding import Bench, Finding, Status
-from bisectbot.checks.machine import Site, disk, memory, python
-from bisectbot.checks.qemu import Kvm, qemu
-from bisectbot.checks.tools import tools
-from bisectbot.checks.tree import tree
-from bisectbot.config import Config
+from bisectbot import places
+from bisectbot.config import hosts as config
+from bisectbot.config.hosts import Config
+from bisectbot.doctor.compilers import compilers, headers
+from bisectbot.doctor.finding import Bench, Finding, Status
+from bisectbot.doctor.machine import Site, disk, memory, python
+from bisectbot.doctor.qemu import Kvm, qemu
+from bisectbot.doctor.tools import tools
+from bisectbot.doctor.tree import tree
 from bisectbot.errors import BisectbotError, ConfigError
 from bisectbot.model import Arch, Host
 from bisectbot.plan import History

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bisectbot.checks.finding import Finding, Status
-from bisectbot.config import StoreLimits
+from bisectbot.config.hosts import StoreLimits
+from bisectbot.doctor.finding import Finding, Status
 from bisectbot.model import Host
 
 _WORKTREE_GIB = 1.5  # measured on 6.1

@@ -14,12 +14,12 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from bisectbot import hostsfile, hostwords
 from bisectbot.arch import traits
+from bisectbot.config import hostsfile, hostwords
+from bisectbot.config.hostwords import shown
+from bisectbot.config.tomlmap import key_lines, line_of
 from bisectbot.errors import ConfigError
-from bisectbot.hostwords import shown
 from bisectbot.model import Accel, Arch, Deadlines, Host, QemuHost
-from bisectbot.tomlmap import key_lines, line_of
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

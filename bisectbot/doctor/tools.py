@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bisectbot.checks.finding import Bench, Finding, Status, lacking
+from bisectbot.doctor.finding import Bench, Finding, Status, lacking
 from bisectbot.model import Arch
 from bisectbot.visible import visible
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bisectbot.arch import traits
 from bisectbot.boot.accel import Answers, Here
 from bisectbot.boot.qemu import Guest, qemu_argv
-from bisectbot.checks.finding import Bench, Finding, Status, lacking
+from bisectbot.doctor.finding import Bench, Finding, Status, lacking
 from bisectbot.model import Accel, QemuHost
 from bisectbot.visible import visible
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bisectbot import places
 from bisectbot.arch import traits
-from bisectbot.checks.finding import Bench, Finding, Status, lacking
-from bisectbot.checks.tools import Tool, check
+from bisectbot.doctor.finding import Bench, Finding, Status, lacking
+from bisectbot.doctor.tools import Tool, check
 from bisectbot.model import Arch
 from bisectbot.visible import visible
 

@@ -1,1 +1,0 @@
-"""What `bisectbot doctor` looks at, one subject a file; each check gives a Finding."""

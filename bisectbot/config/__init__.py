@@ -1,0 +1,1 @@
+"""hosts.toml: found, read, and checked as a whole before anything starts."""
