@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from bisectbot.build import Builder
+from bisectbot.build.builder import Builder
 from bisectbot.errors import InfraError
 from bisectbot.loop import BootAsk
 from bisectbot.model import BuildBroken, Kernel, Trial
 from bisectbot.plan import Plan
 from bisectbot.ports import Clock, Deadline, Machine
-from bisectbot.probe import trials
+from bisectbot.probe.trials import trials
+from bisectbot.probe.watcher import Asked
 from bisectbot.session import Folder
-from bisectbot.watcher import Asked
 
 _Result = TypeVar("_Result")
 OnFault = Callable[[InfraError], None]

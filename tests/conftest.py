@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from buildsite import Site
+from tinytree import TinyTree
+
+from bisectbot import places
 
 _PINNED = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -29,3 +33,9 @@ def seal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("BISECTBOT_CACHE", str(tmp_path / "cache"))
     for name, value in _PINNED.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a tiny kernel tree with a builder, in the sealed cache."""
+    return Site(places.cache(), TinyTree(tmp_path / "linux"))

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bisectbot import programs
 from bisectbot.arch import traits
+from bisectbot.boot import programs
+from bisectbot.boot.programs import Programs
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
 from bisectbot.model import Arch
-from bisectbot.programs import Programs
 
 SOURCES = Path(__file__).parent / "programs"
 GUIDE = Path(__file__).parents[1] / "docs/reproducers.md"

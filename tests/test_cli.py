@@ -81,7 +81,7 @@ def test_swapped_ends_are_named(user: History, capsys: pytest.CaptureFixture[str
 
 
 def test_a_dry_run_starts_nothing_and_tells_the_plan(user: History, capsys: pytest.CaptureFixture[str]) -> None:
-    """--dry-run resolves everything, says how many steps to expect, and leaves no session behind; a dirty tree is fine."""
+    """--dry-run resolves everything, says how many steps to expect, and leaves no session; a dirty tree is fine."""
     (user.path / "Makefile").write_text("edited\n")
     assert _dry(user, "--json", "--", "--migrations", "5") == 0
     told = json.loads(capsys.readouterr().out)

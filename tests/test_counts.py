@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisectbot.counts import MAX_ITEMS, read_counts
+from bisectbot.probe.counts import MAX_ITEMS, read_counts
 
 
 @settings(deadline=None)  # a loaded machine is no mistake

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bisectbot.guest import Beat, Done, End, Fact, GuestReader, How, Out, OutCut, Ready, Start
+from bisectbot.console.guest import Beat, Done, End, Fact, GuestReader, How, Out, OutCut, Ready, Start
 from csrc import HERE, compile_one, ours
 
 # --kill-child: what a test leaves behind dies with unshare. A reboot in a PID namespace ends its PID 1 by SIGHUP.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bisectbot.initramfs import pack
+from bisectbot.boot.initramfs import pack
 
 INIT, PROGRAM = b"\x7fELF init", b"\x7fELF program!"
 

@@ -27,13 +27,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from probe_cases import CASES, COMMIT, DEADLINES, JSON, KERNEL, LOG, SICK, Case, one_run
 
+from bisectbot.console.guest import End, How
 from bisectbot.errors import HostSick
-from bisectbot.guest import End, How
 from bisectbot.model import Ending, Trial
-from bisectbot.outcome import of_end
 from bisectbot.ports import Chunk
-from bisectbot.probe import probe, trials
-from bisectbot.watcher import Asked, Watcher
+from bisectbot.probe.outcome import of_end
+from bisectbot.probe.trials import probe, trials
+from bisectbot.probe.watcher import Asked, Watcher
 
 
 def asked(case: Case) -> Asked:

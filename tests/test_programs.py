@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bisectbot import places, programs
+from bisectbot import places
+from bisectbot.boot import programs
+from bisectbot.boot.programs import check_program
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
 from bisectbot.errors import ConfigError, InfraError, ToolMissing
 from bisectbot.model import Arch
 from bisectbot.ports import Deadline, Finished
-from bisectbot.programs import check_program
 from csrc import HERE, compile_one, ours, prefix
 
 OTHER = {Arch.X86_64: Arch.AARCH64, Arch.AARCH64: Arch.X86_64}

@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from bisectbot.programs import check_program
+from bisectbot.boot.programs import check_program
 from csrc import GUIDE, HERE, compile_example, ours
 
 

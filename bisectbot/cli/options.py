@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from bisectbot import fragments, places
+from bisectbot import places
+from bisectbot.build import fragments
 from bisectbot.cli.completion import host_names
 from bisectbot.errors import ConfigError
 from bisectbot.model import BuildRecipe, Compiler, Fixup, Host, ProbeRecipe, Span

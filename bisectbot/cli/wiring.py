@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bisectbot import initramfs, places, programs
+from bisectbot import places
 from bisectbot.arch import traits
+from bisectbot.boot import initramfs, programs
 from bisectbot.boot.accel import Answers
 from bisectbot.boot.qemu import Guest, QemuMachine, qemu_argv
-from bisectbot.build import Builder
+from bisectbot.build.builder import Builder
+from bisectbot.build.kbuild import Ccache, Room
+from bisectbot.build.store import Store
+from bisectbot.build.toolchain import Toolchains
 from bisectbot.config import hosts as config
 from bisectbot.config.hosts import Config
 from bisectbot.effects.clock import SystemClock
@@ -26,15 +30,12 @@ from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import Git, GitGraph, GitTree, open_git
 from bisectbot.effects.retry import Patience
 from bisectbot.facts import State
-from bisectbot.kbuild import Ccache, Room
 from bisectbot.model import Accel, Arch, Host, Kernel
 from bisectbot.plan import Plan
 from bisectbot.ports import Deadline
 from bisectbot.scribe import Scribe
 from bisectbot.session import Folder
 from bisectbot.stages import LocalStages
-from bisectbot.store import Store
-from bisectbot.toolchain import Toolchains
 
 _SLOTS = 8  # sessions that may work on one repository at a time, each in a worktree of its own
 _GIB = 1 << 30
@@ -130,7 +131,8 @@ def _initramfs(desk: Desk, folder: Folder, plan: Plan) -> Path:
     path = folder.path / _INITRAMFS
     if not path.is_file():
         ours = programs.compiled(desk.proc, desk.clock, plan.host.arch)
-        packed = initramfs.pack(ours.init.read_bytes(), plan.probe.program.read_bytes(), plan.probe.args, compressed=False)
+        program = plan.probe.program.read_bytes()
+        packed = initramfs.pack(ours.init.read_bytes(), program, plan.probe.args, compressed=False)
         fresh = path.with_suffix(".new")
         fresh.write_bytes(packed)
         fresh.replace(path)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from real_demo import Demo
 
-from bisectbot import fragments, places
+from bisectbot import places
+from bisectbot.build import fragments
 from bisectbot.cli.wiring import Desk, bench, open_desk
 from bisectbot.model import Arch, BuildRecipe, Kernel
 from bisectbot.ports import Deadline
@@ -19,20 +19,6 @@ from demo import plan, tree
 from demo.__main__ import ARCHIVE, _sources
 
 _BUILD_SECONDS = 3600.0
-
-
-@dataclass(frozen=True)
-class Demo:
-    """The demo tree and what is true of it."""
-
-    path: Path
-    truth_file: Path
-
-    @property
-    def truth(self) -> Mapping[str, Any]:
-        """Return the file that the bot never reads."""
-        found: Mapping[str, Any] = json.loads(self.truth_file.read_text())
-        return found
 
 
 @pytest.fixture(scope="session")

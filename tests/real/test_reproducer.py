@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bisectbot import initramfs
 from bisectbot.arch import traits
+from bisectbot.boot import initramfs
 from bisectbot.boot.accel import Answers
 from bisectbot.boot.qemu import QemuMachine
 from bisectbot.effects.clock import SystemClock
@@ -17,8 +17,8 @@ from bisectbot.effects.consolelog import console_log
 from bisectbot.effects.fifo import fifo
 from bisectbot.effects.proc import Processes
 from bisectbot.model import Accel, Arch, Deadlines, Ending, Kernel, QemuHost, Trial
-from bisectbot.probe import probe
-from bisectbot.watcher import Asked
+from bisectbot.probe.trials import probe
+from bisectbot.probe.watcher import Asked
 from csrc import compile_example, ours
 
 pytestmark = pytest.mark.real

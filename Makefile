@@ -1,0 +1,5 @@
+# Forwards to ./dev, for fingers that type make.
+demo test lint bench setup:
+	@./dev $@
+
+.PHONY: demo test lint bench setup

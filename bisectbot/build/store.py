@@ -1,0 +1,207 @@
+"""The kernel store: what was built, and what was found not to build, by key; nothing is built twice."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bisectbot.errors import InfraError, os_fault
+from bisectbot.model import BrokenBy, BuildBroken, Kernel
+
+DEFAULT_LIMIT = 20 << 30
+_FORMAT = 1
+_META, _IMAGE, _CONFIG, _LOG = "meta.json", "image", "config", "build.log"
+_NEW = ".new-"
+_ABANDONED = 24 * 3600  # seconds after which a half-made entry is nobody's
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a successful build leaves for the store."""
+
+    commit: str
+    release: str
+    image: Path
+    config: str
+    log: Path
+
+
+class Store:
+    """Entries below one folder, which several processes may share.
+
+    Whatever get() or a put has returned is in use, and never evicted, until it is let go or this process ends.
+    """
+
+    def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
+        """`limit`: bytes that entries which nobody uses may take; they go in the order of their last use."""
+        self._folder = folder
+        self._limit = limit
+        self._held: dict[str, int] = {}
+
+    def get(self, key: str, commit: str) -> Kernel | BuildBroken | None:
+        """Return what is known of a key, as the build of `commit`; a damaged entry is dropped and counts as none."""
+        meta = self._meta(key) if self._hold(key) else None
+        if meta is None:
+            self.let_go(key)
+            self._remove(self._folder / key)
+            return None
+        os.utime(self._folder / key / _META)  # the time of its last use
+        return self._product(key, commit, meta)
+
+    def has(self, key: str) -> bool:
+        """Whether a key's kernel can be booted, or its failure be told."""
+        return (self._folder / key / _META).is_file()
+
+    def log_of(self, key: str) -> Path:
+        """Return the log of the build that made an entry."""
+        return self._folder / key / _LOG
+
+    def put_kernel(self, key: str, built: Built) -> Kernel:
+        """Keep a kernel; what was there before under this key, if anything, stays and is returned."""
+        with self._entry(key) as folder:
+            shutil.copyfile(built.image, folder / _IMAGE)
+            (folder / _CONFIG).write_text(built.config)
+            shutil.copyfile(built.log, folder / _LOG)
+            sums = {name: _checksum(folder / name) for name in (_IMAGE, _CONFIG)}
+            _write_meta(folder, {"kind": "kernel", "commit": built.commit, "release": built.release, "sums": sums})
+        kept = self.get(key, built.commit)
+        if not isinstance(kept, Kernel):
+            raise InfraError(f"{self._folder}: what was just written can't be read back", hint="check the disk")
+        return kept
+
+    def put_broken(self, key: str, broken: BuildBroken, log: Path) -> None:
+        """Keep that something doesn't build."""
+        with self._entry(key) as folder:
+            shutil.copyfile(log, folder / _LOG)
+            told = {"by": broken.by.value, "title": broken.title, "file": broken.file}
+            _write_meta(folder, {"kind": "broken", "commit": broken.commit, "sums": {}, **told})
+
+    def let_go(self, key: str) -> None:
+        """Say that this process doesn't use an entry any more."""
+        with suppress(KeyError):
+            os.close(self._held.pop(key))
+
+    # --- entries
+
+    def _product(self, key: str, commit: str, meta: Mapping[str, str]) -> Kernel | BuildBroken:
+        folder = self._folder / key
+        if meta["kind"] == "kernel":
+            return Kernel(commit, key, meta["release"], folder / _IMAGE, folder / _CONFIG, from_store=True)
+        return BuildBroken(commit, BrokenBy(meta["by"]), meta["title"], meta["file"], from_store=True)
+
+    def _meta(self, key: str) -> dict[str, str] | None:
+        """Return an entry's meta data if the entry is whole."""
+        folder = self._folder / key
+        try:
+            meta = json.loads((folder / _META).read_text())
+            whole = meta["format"] == _FORMAT and all(
+                _checksum(folder / name) == known for name, known in meta["sums"].items()
+            )
+            texts = {name: value for name, value in meta.items() if isinstance(value, str)}
+            self._product(key, "0" * 40, texts)  # raises for what can't be told
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return texts if whole else None
+
+    @contextmanager
+    def _entry(self, key: str) -> Iterator[Path]:
+        """Give a folder to fill; it becomes the entry in one step."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
+            try:
+                yield folder
+                self._keep(folder, key)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise os_fault(error) from error
+        self._evict()
+
+    def _keep(self, folder: Path, key: str) -> None:
+        if self._meta(key) is None:
+            self._remove(self._folder / key)
+        with suppress(OSError):  # another bisectbot was faster: its entry is as good
+            folder.rename(self._folder / key)
+        self._hold(key)
+
+    # --- who uses what: a shared lock on the meta file, which ends with the process
+
+    def _hold(self, key: str) -> bool:
+        """Lock an entry for use; False if there is none."""
+        path = self._folder / key / _META
+        if key in self._held and _same_file(self._held[key], path):
+            return True
+        self.let_go(key)
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except OSError:
+            return False
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        self._held[key] = handle
+        if _same_file(handle, path):
+            return True
+        self.let_go(key)  # evicted between the two
+        return False
+
+    def _remove(self, entry: Path) -> None:
+        """Take an entry away, if it is there, in one step: a reader sees all of it or nothing."""
+        if not entry.exists():
+            return
+        grave = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
+        with suppress(OSError):
+            entry.rename(grave / "old")
+        shutil.rmtree(grave, ignore_errors=True)
+
+    def _evict(self) -> None:
+        """Bring the store below its limit, least recently used first; what somebody uses stays."""
+        for entry in self._folder.glob(f"{_NEW}*"):
+            if entry.stat().st_mtime < time.time() - _ABANDONED:
+                shutil.rmtree(entry, ignore_errors=True)
+        entries = sorted(_entries(self._folder), key=lambda entry: entry[1])
+        excess = sum(size for _, _, size in entries) - self._limit
+        for path, _, size in entries:
+            if excess <= 0:
+                return
+            if path.name not in self._held and self._evict_entry(path):
+                excess -= size
+
+    def _evict_entry(self, entry: Path) -> bool:
+        """Remove an entry unless another process uses it; nobody can begin to as long as the lock is held."""
+        with suppress(FileNotFoundError, BlockingIOError), (entry / _META).open("rb") as meta:
+            fcntl.flock(meta, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._remove(entry)
+        return not entry.exists()
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, float, int]]:
+    """Yield each entry with the time of its last use and its bytes."""
+    for path in folder.iterdir():
+        with suppress(OSError):  # another process has just taken it away
+            if not path.name.startswith(_NEW):
+                yield path, (path / _META).stat().st_mtime, sum(file.stat().st_size for file in path.iterdir())
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
+
+
+def _write_meta(folder: Path, meta: Mapping[str, object]) -> None:
+    (folder / _META).write_text(json.dumps({"format": _FORMAT, **meta}, indent=1))
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,145 @@
+"""The main job, for real: the demo tree bisected with real builds, real boots and the real race."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from history import git
+from real_demo import Demo
+
+from bisectbot import journal
+from bisectbot.facts import State, Tried, replay
+from bisectbot.model import Arch, Verdict
+
+pytestmark = pytest.mark.real
+
+_HOUR = 3600
+
+
+def _command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "bisectbot", *map(str, words)]
+
+
+def _run(*words: str | Path) -> tuple[int, dict[str, Any]]:
+    """Return exit code and JSON object of a command; its progress goes to pytest's captured stderr."""
+    done = subprocess.run(_command(*words, "--json"), stdout=subprocess.PIPE, text=True, timeout=_HOUR, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, found
+
+
+def _bisection(demo: Demo, logs: Path) -> tuple[str | Path, ...]:
+    ends = ("--good", "demo-good", "--bad", "demo-bad")
+    return ("run", "--tree", demo.path, *ends, "--logs", logs, "--session", "demo")
+
+
+def _state(logs: Path) -> State:
+    state = replay(journal.read(logs / "demo/journal.db"))
+    assert state is not None
+    return state
+
+
+def test_the_demo_tree_is_bisected_to_its_culprit(demo: Demo, tmp_path: Path) -> None:
+    """The commit that is named is the one in the file that the bot never reads, and no ordinary commit was skipped."""
+    before = [git(demo.path, *words) for words in (("status", "--porcelain"), ("rev-parse", "HEAD"), ("branch", "-a"))]
+    code, told = _run(*_bisection(demo, tmp_path))
+    assert (code, told["ending"], told["culprit"]) == (0, "culprit", demo.truth["culprit"])
+    assert told["candidates"] == []
+    assert told["steps"] >= 2
+    untestable = {commit for commits in demo.truth["untestable"].values() for commit in commits}
+    skipped = {row["commit"] for row in told["verdicts"] if row["verdict"] == Verdict.SKIP}
+    assert skipped <= untestable
+    report = (tmp_path / "demo/report.md").read_text()
+    assert demo.truth["culprit"] in report
+    assert f"#regzbot introduced: {demo.truth['culprit']}" in (tmp_path / "demo/regression-mail.txt").read_text()
+    after = [git(demo.path, *words) for words in (("status", "--porcelain"), ("rev-parse", "HEAD"), ("branch", "-a"))]
+    assert after == before, "the user's tree was touched"
+
+
+def test_git_replays_the_log_natively(demo: Demo, tmp_path: Path) -> None:
+    """The log in a session folder, replayed by git in a clone, ends at the same commit; no kernel is built again."""
+    code, told = _run(*_bisection(demo, tmp_path))
+    assert code == 0
+    assert all(row["build_seconds"] < 30 for row in told["verdicts"]), "a kernel was built twice"
+    git(tmp_path, "clone", "-q", "--no-checkout", "--shared", str(demo.path), "clone")
+    git(tmp_path / "clone", "bisect", "replay", str(tmp_path / "demo/bisect-log.txt"))
+    assert f"first bad commit: [{demo.truth['culprit']}]" in git(tmp_path / "clone", "bisect", "log")
+
+
+def test_killed_again_and_again_it_ends_at_the_same_commit(demo: Demo, tmp_path: Path) -> None:
+    """After kill -9 at several moments of real boots, resume names the same culprit and repeats no finished trial."""
+    process = subprocess.Popen(_command(*_bisection(demo, tmp_path)))
+    for finished in (1, 4, 6):
+        _kill_after(process, tmp_path, finished)
+        kept = _trials(tmp_path)
+        process = subprocess.Popen(_command("resume", "--logs", tmp_path, "demo"))
+        _wait_for(process, tmp_path, len(kept) + 1)
+        assert _trials(tmp_path)[: len(kept)] == kept, "a finished trial was lost"
+    assert process.wait(timeout=_HOUR) == 0
+    state = _state(tmp_path)
+    assert state.answered is not None
+    assert state.answered.answer.commit == demo.truth["culprit"]  # type: ignore[union-attr]  # a Culprit, or this fails
+    good = [trials for commit, trials in state.trials.items() if state.judgement(commit).why.endswith("clean")]
+    assert all(len(trials) == state.plan.probe.runs for trials in good), "a finished trial was repeated"
+
+
+def _trials(logs: Path) -> list[Tried]:
+    path = logs / "demo/journal.db"
+    return [row.fact for row in journal.read(path) if isinstance(row.fact, Tried)] if path.is_file() else []
+
+
+def _wait_for(process: subprocess.Popen[bytes], logs: Path, finished: int) -> None:
+    deadline = time.monotonic() + _HOUR
+    while len(_trials(logs)) < finished and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _kill_after(process: subprocess.Popen[bytes], logs: Path, finished: int) -> None:
+    """Kill the bot once so many trials are written down, and see that nothing of it lives on."""
+    _wait_for(process, logs, finished)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while children := _children_of(logs):
+        assert time.monotonic() < deadline, f"left behind: {children}"
+        time.sleep(0.1)
+
+
+def _children_of(logs: Path) -> list[str]:
+    """Return the command lines of processes that work on the session: QEMU has its initramfs in its arguments."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(logs) in words and int(folder.name) != os.getpid():
+            found.append(words)
+    return found
+
+
+@pytest.mark.parametrize("arch", list(Arch))
+def test_the_regression_and_its_parent_are_told_apart(demo: Demo, tmp_path: Path, arch: Arch) -> None:
+    """On each architecture `try` sees the race fire on the culprit and stay away on its parent."""
+    words = ("--tree", demo.path, "--host", f"qemu-{arch}", "--logs", tmp_path)
+    code, told = _run("try", demo.truth["culprit"], *words)
+    assert (code, told["verdict"]) == (10, Verdict.BAD), told
+    assert told["trials"][-1]["counts"]["mismatches"] >= 1
+    code, told = _run("try", f"{demo.truth['culprit']}^", *words)
+    assert (code, told["verdict"]) == (0, Verdict.GOOD), told
+    assert [trial["ending"] for trial in told["trials"]] == ["clean"] * 3
+
+
+def test_swapped_ends_of_another_kind_are_found_out(demo: Demo, tmp_path: Path) -> None:
+    """A bad end without the bug is reported as that: exit code 4 and no culprit, from kernels in the store."""
+    ends = ("--good", "demo-good", "--bad", f"{demo.truth['culprit']}^")
+    code, told = _run("run", "--tree", demo.path, *ends, "--logs", tmp_path)
+    assert (code, told["ending"], told["culprit"]) == (4, "end-unproven", None)

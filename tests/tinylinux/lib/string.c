@@ -1,0 +1,1 @@
+int vsnprintf(void) { return 0; }
