@@ -123,6 +123,10 @@ class Tree(Protocol):
         """Lay a patch over the files; False (and nothing changed) if it doesn't apply."""
         ...
 
+    def intact(self) -> bool:
+        """Whether the tracked files are still what checkout() and apply() made them."""
+        ...
+
 
 @dataclass(frozen=True)
 class CommitInfo:

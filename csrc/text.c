@@ -26,7 +26,7 @@ static void add_json_byte(struct text *text, unsigned char byte)
 {
 	if (byte == '"' || byte == '\\')
 		text_add(text, "\\%c", byte);
-	else if (byte >= ' ' && byte <= '~')
+	else if (byte >= ' ' && byte <= '~' && byte != '[') /* no output may look like a kernel's time stamp */
 		text_add(text, "%c", byte);
 	else
 		text_add(text, "\\u%04x", byte);

@@ -51,6 +51,14 @@ def test_the_machines_fault_is_no_verdict(site: Site, how: str, fault: type[Infr
         site.outcome(commit)
 
 
+def test_a_tree_that_changes_under_a_build_is_no_verdict(site: Site) -> None:
+    """When files of the private tree are gone, what doesn't compile isn't blamed on the commit, now or later."""
+    commit = site.linux.commit("fine", {"BREAK": "vanish\n"})
+    for _ in range(2):
+        with pytest.raises(InfraError, match="was changed while it was built in"):
+            site.outcome(commit)
+
+
 def test_a_passing_fault_leaves_no_trace(site: Site, tmp_path: Path) -> None:
     """A commit whose compiler was killed once builds the next time."""
     commit = site.linux.commit("fine", {"BREAK": f"once {tmp_path}/flag\n"})

@@ -126,3 +126,15 @@ def test_a_failing_git_is_an_infrastructure_fault(user: History, tmp_path: Path)
     """A command that git refuses raises InfraError with git's own words."""
     with pytest.raises(InfraError, match="checkout"):
         _tree(user, tmp_path).checkout("f" * 40)
+
+
+def test_a_tree_that_somebody_changed_is_found_out(user: History, tmp_path: Path) -> None:
+    """A deleted file shows, so that a build that fails for it isn't blamed on the commit; a fix-up of ours doesn't."""
+    tree = _tree(user, tmp_path)
+    tree.checkout(user["c04"])
+    assert tree.apply(GitGraph(open_git(user.path)).patch(user["c07"]))
+    assert tree.intact()
+    (tree.path / "Makefile").unlink()
+    assert not tree.intact()
+    shutil.rmtree(tree.path)
+    assert not tree.intact()

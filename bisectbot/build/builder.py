@@ -17,7 +17,7 @@ from bisectbot.build.kbuild import Ccache, Make, Room
 from bisectbot.build.kconfig import Contract
 from bisectbot.build.store import Built, Store
 from bisectbot.build.toolchain import Toolchain, Toolchains, span_holds
-from bisectbot.errors import ConfigError, os_fault
+from bisectbot.errors import ConfigError, InfraError, os_fault
 from bisectbot.model import BrokenBy, BuildBroken, BuildRecipe, Fixup, Kernel
 from bisectbot.ports import Clock, Deadline, Graph, Proc, Tree
 
@@ -204,6 +204,9 @@ class Builder:
             return None
         if isinstance(outcome, Built):
             return replace(self.store.put_kernel(key, outcome), from_store=False)
+        if not (make.folder.is_dir() and self.tree.intact()):
+            # remembered as the commit's own fault, it would be one for ever
+            raise InfraError(f"{self.tree.path} was changed while it was built in", hint="bisectbot resume")
         broken = BuildBroken(order.commit, BrokenBy.COMPILE, outcome.title, outcome.file)
         self.store.put_broken(key, broken, order.log)
         return broken

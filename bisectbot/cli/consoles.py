@@ -11,7 +11,6 @@ import click
 from bisectbot.cli.output import Output, json_option
 from bisectbot.console import Reading, read_console
 from bisectbot.errors import ConfigError
-from bisectbot.model import CrashKind
 
 
 @click.command()
@@ -32,15 +31,11 @@ def _bytes(file: Path) -> bytes:
         raise ConfigError(f"{file}: {error.strerror}", hint="give files that hold a kernel's console output") from error
 
 
-def _crashed(reading: Reading) -> bool:
-    return reading.first.kind not in (CrashKind.NONE, CrashKind.NO_OUTPUT)
-
-
 def _facts(file: Path, reading: Reading) -> dict[str, object]:
     first = reading.first
     return {
         "file": str(file),
-        "crash": _crashed(reading),
+        "crash": reading.crashed,
         "kind": first.kind,
         "title": first.title,
         "frame": first.frame,
@@ -53,7 +48,7 @@ def _facts(file: Path, reading: Reading) -> dict[str, object]:
 
 def _lines(file: Path, reading: Reading) -> list[str]:
     first = reading.first
-    where = f" in {first.frame}" if first.frame else ""
+    where = f" in {first.frame}" if first.frame and first.frame not in first.title else ""
     lines = [f"{file}: {first.kind}: {first.title}{where}" if first.title else f"{file}: {first.kind}"]
     others = [crash for crash in reading.crashes if crash is not first]
     return lines + [f"{file}:{crash.line}: also {crash.kind}: {crash.title}" for crash in others]

@@ -257,6 +257,10 @@ class GitTree:
         code, _, _ = self._git.ask("apply", "--index", "--whitespace=nowarn", "-", stdin=patch.encode())
         return code == 0
 
+    def intact(self) -> bool:
+        """Whether the tracked files are still those that were written: nobody deleted or edited one."""
+        return self.path.is_dir() and self._git.ask("diff", "--quiet")[0] == 0
+
 
 class GitBisect:
     """`git bisect` in the private worktree; fits ports.Ledger.
