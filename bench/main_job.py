@@ -83,7 +83,7 @@ def main() -> None:
         "--trials", type=int, default=3, help="clean runs of the reproducer that make a commit good [3]"
     )
     parser.add_argument(
-        "--boot-limit", type=int, default=180, help="seconds after which plain gives up on a boot [180]"
+        "--boot-limit", type=int, default=120, help="seconds after which plain gives up on a boot [120]"
     )
     parser.add_argument("--warm", action="store_true", help="the ccache in the scratch folder is warm already")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")

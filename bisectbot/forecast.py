@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from bisectbot.facts import State
 
 
 def seconds_left(state: State, remaining: int) -> float | None:
-    """Return the seconds that `remaining` more commits will take, or None before the first is judged."""
-    judged = len(state.judged())
-    return state.worked / judged * remaining if judged else None
+    """Return the seconds that `remaining` more commits will take, or None before the first is judged.
+
+    The first build begins with nothing and takes many times as long as those after it: it counts only while it is all
+    that is known. The median, as one commit that hangs mustn't stretch all that follow.
+    """
+    steps = [_seconds(state, commit) for commit, _ in state.judged()]
+    return median(steps[1:] or steps) * remaining if steps else None
+
+
+def _seconds(state: State, commit: str) -> float:
+    """Return what a commit took: its build, unless it was in the store, its boots and its trials."""
+    built, trials = state.builds.get(commit), state.trials.get(commit, ())
+    build = 0.0 if built is None or built.from_store else built.seconds
+    boots = {trial.boot: trial.boot_seconds for trial in trials}
+    return build + sum(boots.values()) + sum(trial.probe_seconds for trial in trials)
 
 
 def in_words(seconds: float | None) -> str:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from fakes import a_kernel, a_plan, a_trial
 
 from bisectbot.effects.lock import Lock, first_free, is_held
 from bisectbot.errors import Busy, ConfigError
-from bisectbot.facts import BootBegan, Built, Fact, Opened, Resumed, Row, Tried, replay
+from bisectbot.facts import Built, Fact, Opened, Row, Tried, replay
 from bisectbot.forecast import in_words, seconds_left
 from bisectbot.model import Ending, Range
 from bisectbot.session import Folder, all_folders, find_folder, new_folder
@@ -105,23 +107,28 @@ def test_the_first_free_lock_is_taken(tmp_path: Path) -> None:
     two.release()
 
 
-def test_the_estimate_comes_from_this_sessions_own_steps() -> None:
-    """Two judged commits in 60 s of work, a night of pause left out, make 90 s for three more."""
-    facts: list[tuple[float, Fact]] = [
-        (0.0, Opened(a_plan(Path("/t"), Range(_B, (_A,))), {})),
-        (10.0, Built(a_kernel(_A))),
-        (30.0, Tried(a_trial(_A, 1, Ending.FIRED))),
-        (40.0, BootBegan(_B, 2)),
-        (9000.0, Resumed()),
-        (9010.0, Built(a_kernel(_B))),
-        (9020.0, Tried(a_trial(_B, 2, Ending.FIRED))),
-    ]
-    state = replay(Row(at, fact) for at, fact in facts)
-    early = replay([Row(0.0, facts[0][1])])
+def _took(commit: str, build: float, boots: Sequence[float], *, stored: bool = False) -> list[Fact]:
+    kernel = replace(a_kernel(commit), seconds=build, from_store=stored)
+    trials = [a_trial(commit, boot, Ending.FIRED) for boot in range(len(boots))]
+    timed = [replace(trial, boot_seconds=boots[trial.boot], probe_seconds=1.0) for trial in trials]
+    return [Built(kernel), *(Tried(trial) for trial in timed)]
+
+
+def _estimate(facts: Sequence[Fact], remaining: int) -> float | None:
+    opened = Opened(a_plan(Path("/t"), Range(_B, (_A,))), {})
+    state = replay(Row(float(at), fact) for at, fact in enumerate((opened, *facts)))
     assert state is not None
-    assert early is not None
-    assert seconds_left(state, 3) == pytest.approx(90.0)
-    assert seconds_left(early, 3) is None
+    return seconds_left(state, remaining)
+
+
+def test_the_estimate_comes_from_this_sessions_own_steps() -> None:
+    """The first build counts only while it is all that is known; then the median of later steps does."""
+    first, later = _took(_A, 200.0, [2.0]), [fact for n in "bcd" for fact in _took(n * 40, 5.0, [2.0, 2.0])]
+    assert _estimate([], 3) is None
+    assert _estimate(first, 3) == pytest.approx(3 * 203.0)
+    assert _estimate([*first, *later], 3) == pytest.approx(3 * 11.0)
+    assert _estimate([*first, *later, *_took("e" * 40, 5.0, [60.0, 60.0])], 3) == pytest.approx(3 * 11.0)
+    assert _estimate(_took(_A, 200.0, [2.0], stored=True), 3) == pytest.approx(3 * 3.0)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ class Progress:
 
     def expects(self, state: State, remaining: int) -> None:
         """Tell the step and the estimate, when they have changed."""
+        if self._state is None:  # a resumed session: what was judged before was told before
+            self._said.update(commit for commit, _ in state.judged())
         self._state, self._remaining = state, remaining
         if len(state.judged()) != self._told:
             self._told = len(state.judged())
