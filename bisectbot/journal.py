@@ -72,6 +72,8 @@ class Journal:
     def rows(self) -> tuple[Row, ...]:
         """Return all facts, oldest first."""
         with self._faults():
+            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone():
+                return ()  # killed before the table was made
             found = self._db.execute("SELECT at, fact FROM facts ORDER BY seq").fetchall()
         try:
             return tuple(Row(at, _CONVERTER.loads(text, Fact)) for at, text in found)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -24,14 +25,18 @@ GUIDE = Path(__file__).parents[1] / "docs/reproducers.md"
 HERE = Arch(os.uname().machine)  # where the fast tests run programs
 
 
+def lacking(reason: str) -> NoReturn:
+    """Skip a test for what this machine lacks; fail it under CI, where nothing may be lacking."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def prefix(arch: Arch) -> str:
     """Return the compiler's prefix for an architecture; skip the test (never under CI) if it isn't installed."""
     cross = "" if arch is HERE else traits(arch).cross
     if shutil.which(f"{cross}gcc") is None:
-        reason = f"{cross}gcc is not installed: apt-get install {traits(arch).cross_package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(f"{cross}gcc is not installed: apt-get install {traits(arch).cross_package}")
     return cross
 
 

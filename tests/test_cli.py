@@ -126,6 +126,26 @@ def test_status_and_log_tell_a_session(user: History, capsys: pytest.CaptureFixt
     assert (told["standing"], told["answer"]["commit"]) == ("answered", user["c05"])
 
 
+def test_a_session_that_never_began_hides_no_other(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """A journal without a row, left by a kill in the first moment, is told as that, and can't be resumed."""
+    _session(user, Paused("interrupted", "SIGTERM"))
+    Path("logs/empty").mkdir()
+    Journal(Path("logs/empty/journal.db")).close()
+    assert _run("status") == 0
+    told = capsys.readouterr().out
+    assert "empty: empty; it was killed as it began" in told
+    assert "mine: stopped (interrupted)" in told
+    assert _run("resume", "empty") == 2
+
+
+def test_a_missing_compiler_begins_no_session(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the compiler of --cc nothing is begun: exit code 5, its name, and no session folder."""
+    code = _run("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--cc", "no-such-gcc")
+    assert code == 5
+    assert "no-such-gcc" in capsys.readouterr().err
+    assert not Path("logs").exists()
+
+
 def test_report_is_written_from_the_journal_alone(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """`report` writes all its files again and prints what --json promises."""
     folder = _session(user, Paused("interrupted", "SIGTERM"))

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from bisectbot.console.guest import Beat, Done, End, Fact, GuestReader, How, Out, OutCut, Ready, Start
-from csrc import HERE, compile_one, ours
+from csrc import HERE, compile_one, lacking, ours
 
 # --kill-child: what a test leaves behind dies with unshare. A reboot in a PID namespace ends its PID 1 by SIGHUP.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--mount", "--fork", "--kill-child", "chroot")
@@ -66,7 +66,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guest(tmp_path: Path, program: Path) -> Iterator[Guest]:
     """Return a root folder with init and that reproducer; its files are plain ones, which an ordinary user may make."""
     if not namespaces():
-        pytest.skip("this user may make no PID namespace here")
+        lacking("this user may make no PID namespace here")
     root = tmp_path / "root"
     for folder in ("bisectbot", "dev", "proc", "sys", "tmp"):
         (root / folder).mkdir(parents=True)

@@ -115,6 +115,12 @@ def test_a_missing_journal_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "journal.db").exists()
 
 
+def test_a_journal_killed_in_its_first_moment_is_empty(tmp_path: Path) -> None:
+    """A file without the table is a journal without rows."""
+    (tmp_path / "journal.db").touch()
+    assert read(tmp_path / "journal.db") == ()
+
+
 def test_a_journal_that_cannot_be_written_is_an_infrastructure_fault(tmp_path: Path) -> None:
     """A folder that can't hold the file is our fault's kind, not a verdict's."""
     with pytest.raises(InfraError):

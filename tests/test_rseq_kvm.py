@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from csrc import compile_one, ours
+from csrc import compile_one, lacking, ours
 
 KVM = Path("/dev/kvm")
 CLEAN, MISMATCH, CANT_TELL = 0, 1, 125
@@ -54,7 +54,7 @@ def run(*args: str, before: tuple[str, ...] = (), **environment: str) -> Said:
 def kvm() -> None:
     """Skip where this machine has no KVM: the same is shown in emulated machines by tests/real."""
     if not os.access(KVM, os.R_OK | os.W_OK):
-        pytest.skip(f"no access to {KVM}")
+        lacking(f"no access to {KVM}")
 
 
 # --- it can't tell ---------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from bisectbot.visible import visible
 def status(output: Output, session: str | None, logs: Path) -> None:
     """Show where each session stands, or one of them."""
     folders = (find_folder(logs, session),) if session else all_folders(logs)
-    found = [(folder, _state(folder)) for folder in folders]
+    found = [(folder, replay(journal.read(folder.journal))) for folder in folders]
     facts = {"sessions": [_facts(folder, state) for folder, state in found]}
     lines = [_line(folder, state) for folder, state in found] or [f"no session in {logs}"]
     output.finish(facts, lines)
@@ -89,7 +89,9 @@ def _standing(folder: Folder, state: State) -> str:
     return f"stopped ({state.paused.why})" if state.paused else "stopped (killed)"
 
 
-def _facts(folder: Folder, state: State) -> dict[str, object]:
+def _facts(folder: Folder, state: State | None) -> dict[str, object]:
+    if state is None:
+        return {"session": folder.name, "standing": "empty", "folder": str(folder.path)}
     return {
         "session": folder.name,
         "standing": _standing(folder, state),
@@ -101,7 +103,9 @@ def _facts(folder: Folder, state: State) -> dict[str, object]:
     }
 
 
-def _line(folder: Folder, state: State) -> str:
+def _line(folder: Folder, state: State | None) -> str:
+    if state is None:
+        return f"{folder.name}: empty; it was killed as it began"
     answer = f": {_in_words(state.answered.answer)}" if state.answered else ""
     done = f"{len(state.judged())} commits judged, {state.boots} boots, {state.worked:.0f} s"
     return f"{folder.name}: {_standing(folder, state)}{answer}; {done}"

@@ -55,9 +55,10 @@ def run(output: Output, /, **said: Any) -> None:  # noqa: ANN401  click's option
     plan = _plan(desk, said)
     if said["dry_run"]:
         output.finish(_foreseen(desk, plan), _foreseen_lines(desk, plan))
+    opened = Opened(plan, versions(desk, plan))  # a missing compiler is told before a session is begun
     folder = new_folder(said["logs"], plan.range_.bad, desk.clock.wall(), said["session"])
     folder.path.mkdir(parents=True)
-    go_on(output, desk, folder, lambda book: _open(book, desk, plan))
+    go_on(output, desk, folder, lambda book: [book.append(desk.clock.wall(), opened)])
 
 
 @click.command()
@@ -74,10 +75,6 @@ def resume(output: Output, session: str | None, logs: Path, hosts: Path | None) 
         raise ConfigError(f"{folder.journal}: empty: the session was killed as it began", hint="start a new one")
     desk = open_desk(state.plan.tree, hosts)
     go_on(output, desk, folder, lambda book: _resume(book, desk))
-
-
-def _open(book: Journal, desk: Desk, plan: Plan) -> Iterable[Row]:
-    return [book.append(desk.clock.wall(), Opened(plan, versions(desk, plan)))]
 
 
 def _resume(book: Journal, desk: Desk) -> Iterable[Row]:
