@@ -41,7 +41,7 @@ _OWNERS = {
     "sqlite3": {"journal"},
     "subprocess": {"effects.proc"},
     "tenacity": {"effects.retry"},
-    "threading": {"effects.proc", "effects.retry"},
+    "threading": {"cli.progress", "effects.proc", "effects.retry"},
     "tomllib": {"config.hosts", "config.tomlmap"},
 }
 _NOBODYS = {"http", "multiprocessing", "pickle", "requests", "shelve", "socket", "urllib.request"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
 from rich.console import Console
-from rich.status import Status
 from rich.text import Text
 
 from bisectbot.facts import Answered, BootBegan, Built, Fact, Faulted, Opened, Paused, Resumed, State, Tried
@@ -18,6 +18,7 @@ from bisectbot.model import BuildBroken, Judgement, Kernel
 from bisectbot.ports import Clock
 from bisectbot.visible import visible
 
+_REMIND = 60.0  # seconds between two lines that tell a log what is still going on
 _DOING = {"build": "building", "boot": "booting and probing"}
 
 
@@ -28,7 +29,7 @@ class Progress:
     clock: Clock
     title: Callable[[str], str]
     console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
-    _status: Status | None = None
+    _live: ExitStack = field(default_factory=ExitStack)
     _state: State | None = None
     _remaining: int | None = None
     _flight: dict[str, Work] = field(default_factory=dict)
@@ -39,13 +40,17 @@ class Progress:
     def __enter__(self) -> Self:
         self._began = self.clock.now()
         if self.console.is_terminal:
-            self._status = self.console.status(_Live(self._now))
-            self._status.start()
+            self._live.enter_context(self.console.status(_Live(self._now)))
+        else:
+            self._live.enter_context(_reminding(self._remind))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self._live.close()
+
+    def _remind(self) -> None:
+        if self._flight:
+            self.say(f"  still {self._works()}")
 
     def say(self, line: str) -> None:
         """Print a line, with the time since the start in front."""
@@ -109,11 +114,30 @@ class Progress:
 
     def _now(self) -> Text:
         """Return the line that is redrawn all the time."""
+        return Text(f"{self._step()}; {self._works() or 'thinking'}")
+
+    def _works(self) -> str:
         now = self.clock.now()
-        works = [
-            f"{_DOING[work.stage]} {work.commit[:12]} ({in_words(now - work.since)})" for work in self._flight.values()
-        ]
-        return Text(f"{self._step()}; {', '.join(works) or 'thinking'}")
+        works = tuple(self._flight.values())  # the loop's thread may change it meanwhile
+        return ", ".join(f"{_DOING[work.stage]} {work.commit[:12]} ({in_words(now - work.since)})" for work in works)
+
+
+@contextmanager
+def _reminding(remind: Callable[[], None]) -> Iterator[None]:
+    """Call `remind` every minute from a thread of its own."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(_REMIND):
+            remind()
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager
@@ -123,7 +147,8 @@ def waiting(what: str, clock: Clock) -> Iterator[None]:
     began = clock.now()
     if not console.is_terminal:
         console.print(Text(what))
-        yield
+        with _reminding(lambda: console.print(Text(f"still {what} ({in_words(clock.now() - began)})"))):
+            yield
         return
     with console.status(_Live(lambda: Text(f"{what} ({in_words(clock.now() - began)})"))):
         yield

@@ -1,0 +1,89 @@
+"""Progress as somebody reads it in a log or on a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from fakes import FakeClock, a_kernel, a_plan, a_trial
+from rich.console import Console
+
+from bisectbot.cli import progress as module
+from bisectbot.cli.progress import Progress
+from bisectbot.facts import Built, Fact, Faulted, Opened, Row, State, Tried, apply, replay
+from bisectbot.loop import Work
+from bisectbot.model import Ending, Range
+
+_A, _B = "a" * 40, "b" * 40
+
+
+class _Log:
+    """A log that is followed, and the session that it tells of."""
+
+    def __init__(self, *, terminal: bool = False) -> None:
+        self.clock = FakeClock()
+        self.text = io.StringIO()
+        console = Console(file=self.text, force_terminal=terminal, width=200, highlight=False)
+        self.progress = Progress(self.clock, lambda _: "evil \x1b[31m title [bold]", console)
+        state = replay([Row(0.0, Opened(a_plan(Path("/t"), Range(_B, (_A,)), runs=1), {}))])
+        assert isinstance(state, State)
+        self.state = state
+
+    def tell(self, fact: Fact) -> None:
+        """Add a fact to the session and tell it."""
+        self.state = apply(self.state, Row(self.clock.now(), fact))
+        self.progress.happened(self.state, fact)
+
+
+def test_a_log_gets_a_line_an_event() -> None:
+    """Step, estimate, stage, what was seen and the verdict stand there, with the time since the start."""
+    log = _Log()
+    with log.progress:
+        log.progress.expects(log.state, 5)
+        log.progress.began(Work("build", _B, log.clock.now()))
+        log.clock.sleep(75)
+        log.tell(Built(a_kernel(_B)))
+        log.tell(Faulted(_B, "boot", "no route to host"))
+        log.tell(Tried(a_trial(_B, 1, Ending.FIRED)))
+        log.progress.expects(log.state, 4)
+    lines = log.text.getvalue().splitlines()
+    assert lines[0] == "[  0:00] step 1 of about 5, time left: unknown until the first step is over"
+    assert lines[1] == r"[  0:00]   building bbbbbbbbbbbb evil \x1b[31m title [bold]"
+    assert lines[3] == "[  1:15]   boot of bbbbbbbbbbbb failed for a reason of ours, not counted: no route to host"
+    assert "bbbbbbbbbbbb is BAD: it fired" in lines[5]
+    assert lines[6].startswith("[  1:15] step 2 of about 5, time left:")
+    assert "\x1b" not in log.text.getvalue()
+
+
+def test_a_resumed_session_tells_no_verdict_twice() -> None:
+    """What was judged before the resume isn't said again."""
+    log = _Log()
+    log.state = apply(log.state, Row(1.0, Tried(a_trial(_B, 1, Ending.FIRED))))
+    with log.progress:
+        log.progress.expects(log.state, 4)
+        log.tell(Tried(a_trial(_A, 2, Ending.CLEAN)))
+    assert "is BAD" not in log.text.getvalue()
+    assert "aaaaaaaaaaaa is GOOD" in log.text.getvalue()
+
+
+def test_a_long_build_is_not_silent_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal a line every minute tells what is still going on, and for how long."""
+    monkeypatch.setattr(module, "_REMIND", 0.001)
+    log = _Log()
+    with log.progress:
+        log.progress.began(Work("build", _B, log.clock.now()))
+        log.clock.sleep(120)
+        while "still" not in log.text.getvalue():
+            pass
+    assert "  still building bbbbbbbbbbbb (2 min)" in log.text.getvalue()
+
+
+def test_a_terminal_has_a_last_line_that_lives() -> None:
+    """On a terminal the step, the estimate and what goes on now are redrawn below the lines."""
+    log = _Log(terminal=True)
+    with log.progress:
+        log.progress.expects(log.state, 5)
+        log.progress.began(Work("boot", _B, log.clock.now()))
+        log.progress.say("a line")
+    assert "booting and probing bbbbbbbbbbbb (0 s)" in log.text.getvalue()
