@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from real_demo import Demo
 
 from bisectbot import journal
 from bisectbot.facts import State, Tried, replay
-from bisectbot.model import Arch, Verdict
+from bisectbot.model import Arch, Culprit, Verdict
 
 pytestmark = pytest.mark.real
 
@@ -46,31 +47,60 @@ def _state(logs: Path) -> State:
     return state
 
 
-def test_the_demo_tree_is_bisected_to_its_culprit(demo: Demo, tmp_path: Path) -> None:
-    """The commit that is named is the true one, no ordinary commit was skipped, and git replays the log to the same."""
-    before = [git(demo.path, *words) for words in (("status", "--porcelain"), ("rev-parse", "HEAD"), ("branch", "-a"))]
-    code, told = _run(*_bisection(demo, tmp_path))
-    assert (code, told["ending"], told["culprit"]) == (0, "culprit", demo.truth["culprit"])
+@dataclass(frozen=True)
+class Bisected:
+    """An undisturbed bisection: what it told, where it left its files, and the user's tree before and after."""
+
+    code: int
+    told: dict[str, Any]
+    logs: Path
+    before: list[str]
+    after: list[str]
+
+
+@pytest.fixture(scope="module")
+def bisected(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Bisected:
+    """Bisect the demo tree once; afterwards all its kernels are in the store."""
+    logs = tmp_path_factory.mktemp("logs")
+    before = _looks(demo)
+    code, told = _run(*_bisection(demo, logs))
+    return Bisected(code, told, logs, before, _looks(demo))
+
+
+def _looks(demo: Demo) -> list[str]:
+    return [git(demo.path, *words) for words in (("status", "--porcelain"), ("rev-parse", "HEAD"), ("branch", "-a"))]
+
+
+def test_the_demo_tree_is_bisected_to_its_culprit(demo: Demo, bisected: Bisected) -> None:
+    """The commit that is named is the true one, and no ordinary commit was skipped."""
+    told = bisected.told
+    assert (bisected.code, told["ending"], told["culprit"]) == (0, "culprit", demo.truth["culprit"])
     assert told["candidates"] == []
-    assert told["steps"] >= 2
     untestable = {commit for commits in demo.truth["untestable"].values() for commit in commits}
     skipped = {row["commit"] for row in told["verdicts"] if row["verdict"] == Verdict.SKIP}
     assert skipped <= untestable
+    assert told["steps"] == len(told["verdicts"]) >= 5
+
+
+def test_the_users_tree_is_untouched(bisected: Bisected) -> None:
+    """Status, HEAD and branches of the tree that was bisected are what they were."""
+    assert bisected.after == bisected.before
+
+
+def test_the_report_can_be_sent_and_replayed(demo: Demo, bisected: Bisected, tmp_path: Path) -> None:
+    """Report and mail name the culprit, and git itself replays the log to the same commit."""
+    folder, culprit = bisected.logs / "demo", demo.truth["culprit"]
+    assert culprit in (folder / "report.md").read_text()
+    assert culprit in (folder / "report.html").read_text()
+    assert f"#regzbot introduced: {culprit}" in (folder / "regression-mail.txt").read_text()
     git(tmp_path, "clone", "-q", "--no-checkout", "--shared", str(demo.path), "clone")
-    git(tmp_path / "clone", "bisect", "replay", str(tmp_path / "demo/bisect-log.txt"))
-    assert f"first bad commit: [{demo.truth['culprit']}]" in git(tmp_path / "clone", "bisect", "log")
-    report = (tmp_path / "demo/report.md").read_text()
-    assert demo.truth["culprit"] in report
-    assert f"#regzbot introduced: {demo.truth['culprit']}" in (tmp_path / "demo/regression-mail.txt").read_text()
-    after = [git(demo.path, *words) for words in (("status", "--porcelain"), ("rev-parse", "HEAD"), ("branch", "-a"))]
-    assert after == before, "the user's tree was touched"
+    git(tmp_path / "clone", "bisect", "replay", str(folder / "bisect-log.txt"))
+    assert f"first bad commit: [{culprit}]" in git(tmp_path / "clone", "bisect", "log")
 
 
-def test_killed_again_and_again_it_ends_at_the_same_commit(demo: Demo, tmp_path: Path) -> None:
-    """After kill -9 at several moments, resume names the same culprit, repeats no finished trial and builds nothing.
-
-    The kernels are in the store since the test above.
-    """
+def test_killed_again_and_again_it_ends_at_the_same_commit(demo: Demo, bisected: Bisected, tmp_path: Path) -> None:
+    """After kill -9 at several moments, resume names the same culprit, repeats no finished trial and builds nothing."""
+    assert bisected.code == 0
     process = subprocess.Popen(_command(*_bisection(demo, tmp_path)))
     for finished in (1, 4, 6):
         _kill_after(process, tmp_path, finished)
@@ -81,10 +111,26 @@ def test_killed_again_and_again_it_ends_at_the_same_commit(demo: Demo, tmp_path:
     assert process.wait(timeout=_HOUR) == 0
     state = _state(tmp_path)
     assert state.answered is not None
-    assert state.answered.answer.commit == demo.truth["culprit"]  # type: ignore[union-attr]  # a Culprit, or this fails
+    assert state.answered.answer == Culprit(demo.truth["culprit"])
     assert all(built.from_store for built in state.builds.values()), "a kernel was built twice"
     good = [trials for commit, trials in state.trials.items() if state.judgement(commit).why.endswith("clean")]
     assert all(len(trials) == state.plan.probe.runs for trials in good), "a finished trial was repeated"
+
+
+def test_a_second_bot_is_kept_off_a_session(demo: Demo, bisected: Bisected, tmp_path: Path) -> None:
+    """While one process works on a session another one is refused with its pid, and changes nothing."""
+    assert bisected.code == 0
+    process = subprocess.Popen(_command(*_bisection(demo, tmp_path)))
+    try:
+        _wait_for(process, tmp_path, 1)
+        second = subprocess.run(
+            _command("resume", "--logs", tmp_path, "demo"), capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 2
+        assert f"session demo is in use by another bisectbot (pid {process.pid})" in second.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130, "an interrupted session has its own exit code"
 
 
 def _trials(logs: Path) -> list[Tried]:
