@@ -13,7 +13,8 @@ from bisectbot.build.kbuild import Ccache, Room
 from bisectbot.build.store import Store
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
-from bisectbot.effects.repo import GitGraph, GitTree, open_git
+from bisectbot.effects.repo import GitGraph, open_git
+from bisectbot.effects.worktree import GitTree
 from bisectbot.model import Arch, BuildBroken, BuildRecipe, Kernel
 from bisectbot.ports import Deadline, Finished
 

@@ -9,7 +9,8 @@ import pytest
 from fakes import FakeClock, FakeStages, Inline, Killed, MortalJournal, Quiet, World, a_plan
 from history import History, line, make_history
 
-from bisectbot.effects.repo import GitBisect, GitGraph, GitTree, open_git
+from bisectbot.effects.repo import GitGraph, open_git
+from bisectbot.effects.worktree import GitBisect, GitTree
 from bisectbot.errors import DiskFull, HostSick, InfraError
 from bisectbot.facts import Opened, Resumed, Row, State, Tried, replay
 from bisectbot.loop import Bot, Stop

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from history import History, git, line, make_history
 
-from bisectbot.effects.repo import GitBisect, GitGraph, GitTree, open_git
+from bisectbot.effects.repo import GitGraph, open_git
+from bisectbot.effects.worktree import GitBisect, GitTree
 from bisectbot.errors import InfraError
 from bisectbot.model import Culprit, Range, TryNext, Verdict
 

@@ -11,8 +11,8 @@ from buildsite import CountingProc, Site
 from fakes import FakeClock, Inline, Quiet, a_host
 from guestscript import PANIC, ScriptedConsole, ScriptedMachine, banner, cmdline, done, end, ready, start
 
-from bisectbot.effects.repo import GitBisect
 from bisectbot.effects.retry import Patience
+from bisectbot.effects.worktree import GitBisect
 from bisectbot.facts import Opened, State, replay
 from bisectbot.journal import Journal
 from bisectbot.loop import Bot

@@ -14,7 +14,7 @@ from bisectbot.cli.output import Exit, Output
 from bisectbot.cli.progress import Progress
 from bisectbot.cli.wiring import Desk, bench, scribe_for, stages
 from bisectbot.effects.lock import Lock
-from bisectbot.effects.repo import GitBisect
+from bisectbot.effects.worktree import GitBisect
 from bisectbot.facts import Fact, Row, State, replay
 from bisectbot.journal import Journal
 from bisectbot.loop import Bot, Show, Stop, Work

@@ -27,8 +27,9 @@ from bisectbot.effects.fifo import fifo
 from bisectbot.effects.files import replace_text
 from bisectbot.effects.lock import first_free
 from bisectbot.effects.proc import Processes
-from bisectbot.effects.repo import Git, GitGraph, GitTree, open_git
+from bisectbot.effects.repo import Git, GitGraph, open_git
 from bisectbot.effects.retry import Patience
+from bisectbot.effects.worktree import GitTree
 from bisectbot.facts import State
 from bisectbot.model import Accel, Arch, Host, Kernel
 from bisectbot.plan import Plan
