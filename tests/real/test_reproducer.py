@@ -120,7 +120,8 @@ def test_it_counts_on(lab: Lab, delay: str) -> None:
     trial = lab.once("bad", "--delay", delay, "--keep-going")
     assert trial.ending is Ending.FIRED, trial
     assert number(trial, "migrations") == 150
-    assert 10 < number(trial, "mismatches") < number(trial, "reads")
+    # how many depends on what else the machine does; more than the one at which it would else have stopped
+    assert 1 < number(trial, "mismatches") < number(trial, "reads")
 
 
 def test_one_cpu_is_no_verdict(lab: Lab) -> None:
