@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from bisectbot import places
 from bisectbot.boot import initramfs, programs
 from bisectbot.build import fragments
 from bisectbot.effects.clock import SystemClock
+from bisectbot.effects.lock import Lock
 from bisectbot.effects.proc import Processes
 from bisectbot.model import Arch
 
@@ -31,12 +32,13 @@ _ROOT = Path(__file__).resolve().parent.parent
 _STEP = Path(__file__).with_name("plain_step.sh")
 _GOOD, _BAD = "demo-good", "demo-bad"
 _EXIT_GOOD, _EXIT_BAD = 0, 1
-_STAGES = ("build", "boot", "probe")  # all else is the driver's own
+
+_Spans = list[tuple[float, float]]  # from, to: seconds since the epoch
 
 
 @dataclass(frozen=True)
 class Result:
-    """One whole bisection. Times are seconds; `outside` is what is neither build, boot nor probe."""
+    """One whole bisection. Times are seconds; a build that ran beside a boot is `covered` only once."""
 
     tool: str
     culprit: str
@@ -46,11 +48,12 @@ class Result:
     boots: int
     build: float
     boot_and_probe: float
+    covered: float
 
     @property
     def outside(self) -> float:
-        """Return the driver's own seconds."""
-        return self.wall - self.build - self.boot_and_probe
+        """Return the driver's own seconds: those in which nothing was built, booted or probed."""
+        return self.wall - self.covered
 
 
 @dataclass(frozen=True)
@@ -89,17 +92,22 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     args = parser.parse_args()
     arena = Arena(args.tree or _demo_tree(), args.scratch.absolute(), args.trials, args.boot_limit)
+    with Lock(arena.scratch / "lock", f"{arena.scratch}"):
+        results = _rounds(arena, args.rounds, warm=args.warm)
+    print(json.dumps([{**asdict(one), "outside": one.outside} for one in results]) if args.json else _table(results))
+
+
+def _rounds(arena: Arena, number: int, *, warm: bool) -> list[Result]:
     _prepare(arena)
     tools = (_plain, _bisectbot)
-    if not args.warm:
+    if not warm:
         for tool in tools:
             _told(tool(arena), "warm-up")
-    results = [
-        _told(tool(arena), f"round {number + 1}")
-        for number in range(args.rounds)
-        for tool in (tools if number % 2 == 0 else tools[::-1])
+    return [
+        _told(tool(arena), f"round {done + 1}")
+        for done in range(number)
+        for tool in (tools if done % 2 == 0 else tools[::-1])
     ]
-    print(json.dumps([{**asdict(one), "outside": one.outside} for one in results]) if args.json else _table(results))
 
 
 def _demo_tree() -> Path:
@@ -138,11 +146,10 @@ def _plain(arena: Arena) -> Result:
         _git(arena.plain, "bisect", "start", _BAD, _GOOD)
         _run(("git", "bisect", "run", str(_STEP)), arena.plain, environment, log)
         wall = time.monotonic() - began
-    rows = [line.split() for line in times.read_text().splitlines()]
-    seconds = {name: sum(float(end) - float(start) for stage, start, end in rows if stage == name) for name in _STAGES}
-    count = {name: sum(stage == name for stage, _, _ in rows) for name in _STAGES}
     culprit = _git(arena.plain, "rev-parse", "refs/bisect/bad").strip()
-    return Result("git bisect run", culprit, wall, count["build"], count["build"], count["boot"], *_two(seconds))
+    rows = [line.split() for line in times.read_text().splitlines()]
+    spans = {name: [(float(a), float(b)) for stage, a, b in rows if stage == name] for name in ("build", "boot")}
+    return Result("git bisect run", culprit, wall, len(spans["build"]), *_sums(spans["build"], spans["boot"]))
 
 
 def _plain_variables(arena: Arena, out: Path, times: Path) -> dict[str, str]:
@@ -164,7 +171,8 @@ def _plain_variables(arena: Arena, out: Path, times: Path) -> dict[str, str]:
 
 
 def _bisectbot(arena: Arena) -> Result:
-    for folder in [arena.cache / "kernels", arena.cache / "configs", *arena.cache.glob("trees/*/out*")]:
+    out = arena.cache.glob("trees/*/*/src/.bb-*")
+    for folder in [arena.cache / "kernels", arena.cache / "configs", *out]:
         shutil.rmtree(folder, ignore_errors=True)
     ends = ("--tree", str(arena.tree), "--good", _GOOD, "--bad", _BAD)
     more = ("--runs", str(arena.trials), "--logs", str(arena.scratch / "logs"), "--json")
@@ -179,16 +187,41 @@ def _bisectbot(arena: Arena) -> Result:
     if done.returncode:
         sys.exit(f"bisectbot ended with {done.returncode}: see {log.name}\n{done.stdout}")
     said = json.loads(done.stdout)
-    return Result(
-        "bisectbot", said["culprit"], wall, said["steps"], said["builds"], said["boots"], *_two(said["stage_seconds"])
-    )
+    tell = (sys.executable, "-m", "bisectbot", "log", said["session"], "--logs", str(arena.scratch / "logs"), "--json")
+    log_ = subprocess.run(tell, stdout=subprocess.PIPE, env=environment, check=True).stdout
+    return Result("bisectbot", said["culprit"], wall, said["steps"], *_sums(*_told_spans(json.loads(log_)["facts"])))
+
+
+def _told_spans(rows: list[dict[str, Any]]) -> tuple[_Spans, _Spans]:
+    """Return when the journal's builds and boots ran. What the bot adds around a boot is not in it."""
+    builds: _Spans = []
+    boots: dict[int, tuple[float, float]] = {}
+    for row in rows:
+        at, fact = row["at"], row["fact"]
+        match fact["is"]:
+            case "Built":
+                builds.append((at - fact["result"]["seconds"], at))
+            case "BootBegan":
+                boots[fact["boot"]] = (at, at)
+            case "Tried":
+                trial = fact["trial"]
+                began, ended = boots[trial["boot"]]
+                booted = trial["boot_seconds"] if began == ended else 0.0
+                boots[trial["boot"]] = (began, ended + booted + trial["probe_seconds"])
+    return builds, list(boots.values())
 
 
 # --- both --------------------------------------------------------------------------------------
 
 
-def _two(seconds: dict[str, float]) -> tuple[float, float]:
-    return seconds.get("build", 0.0), seconds.get("boot", 0.0) + seconds.get("probe", 0.0)
+def _sums(builds: _Spans, boots: _Spans) -> tuple[int, int, float, float, float]:
+    """Return the numbers of builds and boots, the seconds of each, and the seconds with at least one of them."""
+    seconds = [sum(end - start for start, end in spans) for spans in (builds, boots)]
+    covered, reached = 0.0, 0.0
+    for start, end in sorted(builds + boots):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return len(builds), len(boots), seconds[0], seconds[1], covered
 
 
 def _git(folder: Path, *args: str) -> str:
