@@ -8,6 +8,12 @@
     |   |-- OutOfMemory  a compiler (or QEMU) was killed for memory
     |   |-- Overdue      a step of ours ran past its deadline
     |   `-- HostSick     a test machine that can't be used now
+    |       |-- Unreachable   nobody answers there (yet)
+    |       |-- Dropped       the connection ended in the middle of something
+    |       |-- PowerFailed   its power isn't what was asked for, though asked twice
+    |       |-- Refused       it answers, and won't do what is asked; lasting
+    |       |-- Stranger      what answers isn't the machine that was meant; lasting
+    |       `-- Quarantined   it could not be brought back; lasting
     `-- Busy             another bisectbot works on this session, tree or host; exit code 2
 
 The kernel's own faults (it doesn't compile, doesn't boot, crashes) are no exceptions: they are
@@ -73,6 +79,36 @@ class Overdue(InfraError):
 
 class HostSick(InfraError):
     """A test machine, or the QEMU that stands in for one, can't be used now."""
+
+
+class Unreachable(HostSick):
+    """Nobody answers there (yet)."""
+
+
+class Dropped(HostSick):
+    """The connection ended in the middle of something."""
+
+
+class PowerFailed(HostSick):
+    """A machine's power isn't what was asked for, though it was asked for twice."""
+
+
+class Refused(HostSick):
+    """A machine answers and won't do what is asked: no login, no kexec, no marker."""
+
+    lasting = True
+
+
+class Stranger(HostSick):
+    """What answers isn't the machine that was meant: another host key, another name in the marker, or this very one."""
+
+    lasting = True
+
+
+class Quarantined(HostSick):
+    """A machine that could not be brought back to its known-good system; a person has to look at it."""
+
+    lasting = True
 
 
 def os_fault(error: OSError) -> InfraError:

@@ -74,6 +74,7 @@ class BuildRecipe:
     make_vars: tuple[tuple[str, str], ...] = ()
     fixups: tuple[Fixup, ...] = ()
     jobs: int = 1
+    modules: bool = False  # build and keep the modules too, where the configuration has any
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
@@ -170,9 +171,6 @@ class QemuHost:
     deadlines: Deadlines = Deadlines()
 
 
-Host = QemuHost  # a union, once there are machines that QEMU doesn't play
-
-
 # --- what a build gives ------------------------------------------------------------------------
 
 
@@ -190,6 +188,7 @@ class Kernel:
     seconds: float = 0.0
     from_store: bool = False
     log: Path | None = None
+    modules: Path | None = None  # a .tar.gz of lib/modules/RELEASE, without depmod's files
 
 
 class BrokenBy(StrEnum):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bisectbot.errors import ConfigError
-from bisectbot.model import BuildRecipe, ProbeRecipe, QemuHost, Range, Terms
+from bisectbot.lab import Host
+from bisectbot.model import BuildRecipe, ProbeRecipe, Range, Terms
 from bisectbot.ports import Graph
 
 # A tree without these can't be configured the way kconfig.py does it.
@@ -26,7 +27,7 @@ class Plan:
     range_: Range
     build: BuildRecipe
     probe: ProbeRecipe
-    host: QemuHost
+    host: Host
     fragments: tuple[str, ...] = ()  # the wanted concerns, by the names the user gave
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bisectbot.lab import Homed
 from bisectbot.model import Culprit, Kernel, Range, Stuck, Terms, TryNext, Verdict
 
 
@@ -254,4 +255,12 @@ class Machine(Protocol):
 
         Every byte of the console goes to `log`, each line with its time.
         """
+        ...
+
+    def homed(self) -> Homed | None:
+        """Return how the machine came home after the last boot, once; None for one that has no home to come to."""
+        ...
+
+    def stop(self) -> None:
+        """Let a boot in another thread come back soon, with an InfraError; the machine is brought home all the same."""
         ...

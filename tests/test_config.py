@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import textwrap
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +17,7 @@ from bisectbot.config import hostsfile, hostwords
 from bisectbot.config.hosts import Config
 from bisectbot.config.tomlmap import key_lines
 from bisectbot.errors import ConfigError
-from bisectbot.model import Accel, Arch, Deadlines
+from bisectbot.model import Accel, Arch, Deadlines, QemuHost
 
 FILE = Path("hosts.toml")
 SMALLEST = """
@@ -32,6 +31,13 @@ arch = "x86_64"
 def parse(text: str) -> Config:
     """Return the Config of an indented text."""
     return config.parse(textwrap.dedent(text), FILE)
+
+
+def qemu(found: Config, name: str | None = None) -> QemuHost:
+    """Return a host that QEMU plays."""
+    host = found.host(name)
+    assert isinstance(host, QemuHost)
+    return host
 
 
 def mistakes(text: str) -> list[str]:
@@ -59,24 +65,25 @@ def test_shipped_file_has_the_two_qemu_hosts() -> None:
         "qemu-x86_64": Arch.X86_64,
         "qemu-aarch64": Arch.AARCH64,
     }
-    assert all(host.cpus == 2 for host in shipped.hosts)
+    assert [host.cpus for host in shipped.qemu_hosts] == [2, 2]
 
 
 def test_shipped_x86_host_avoids_the_measured_traps() -> None:
     """The x86_64 host has SVM, no 5-level paging, and a clock that needs no calibration."""
-    host = config.load(places.data("hosts.toml")).host("qemu-x86_64")
+    host = qemu(config.load(places.data("hosts.toml")), "qemu-x86_64")
     assert host.cpu == "EPYC,+svm"
     assert "tsc_early_khz=2600000" in host.cmdline
 
 
 def test_shipped_aarch64_host_can_run_guests() -> None:
     """The aarch64 host starts its CPUs in EL2, with the interrupt controller that KVM there wants."""
-    assert config.load(places.data("hosts.toml")).host("qemu-aarch64").machine == "virt,virtualization=on,gic-version=3"
+    host = qemu(config.load(places.data("hosts.toml")), "qemu-aarch64")
+    assert host.machine == "virt,virtualization=on,gic-version=3"
 
 
 def test_everything_but_arch_and_boot_has_a_default() -> None:
     """A host of two lines gets its architecture's machine and CPU, and every deadline."""
-    host = parse(SMALLEST).host("a")
+    host = qemu(parse(SMALLEST), "a")
     assert (host.machine, host.cpu, host.memory_mib) == ("pc", "EPYC,+svm", 512)
     assert (host.accel, host.deadlines) == (Accel.AUTO, Deadlines())
 
@@ -99,7 +106,7 @@ def test_every_key_arrives() -> None:
         qemu_args = ["-device", "virtio-rng-pci"]
         cmdline = ["nosmt", "a.b=1,2"]
         """)
-    host = found.host()
+    host = qemu(found)
     assert (found.jobs, found.store.max_gib, found.store.min_free_gib, found.build_seconds) == (3, 1.5, 0, 60)
     assert (host.arch, host.cpus, host.memory_mib, host.cpu) == (Arch.AARCH64, 4, 2048, "cortex-a57")
     assert (host.machine, host.accel) == ("virt", Accel.TCG)
@@ -409,25 +416,3 @@ def test_deadlines_have_a_key_each() -> None:
     text = "".join(f"{name} = {7 + index}\n" for index, name in enumerate(names))
     host = parse(SMALLEST + "[deadlines]\n" + text).host()
     assert host.deadlines == Deadlines(**{name: 7.0 + index for index, name in enumerate(names)})
-
-
-# --- the manual --------------------------------------------------------------------------------
-
-MANUAL = (Path(__file__).parent.parent / "docs" / "hosts.md").read_text()
-
-
-def test_the_manuals_example_is_right() -> None:
-    """The whole example in docs/hosts.md is a hosts.toml."""
-    [example] = re.findall(r"```toml\n(.*?)```", MANUAL, re.DOTALL)
-    found = config.parse(example, FILE)
-    assert found.host("pc").deadlines == Deadlines(boot=180, run=600, silence=90)
-
-
-@pytest.mark.parametrize("table", [config._Top, config._Store, config._AllDeadlines, config._QemuTable])
-def test_the_manual_explains_every_key(table: type[config._Table]) -> None:
-    """No key may be set that docs/hosts.md doesn't have a row for, and its default is the one told there."""
-    for name, one in table.model_fields.items():
-        rows = re.findall(rf"^\| `\[?{name}(?:\.NAME)?\]?` \|.*$", MANUAL, re.MULTILINE)
-        assert rows, name
-        if isinstance(one.default, float):
-            assert any(f"| {one.default:g} |" in row for row in rows), name

@@ -10,6 +10,7 @@ MEMORY = "a number with its unit, 64M to 1T, such as 512M or 2G"
 KERNEL_WORD = (
     "a list of words, printable ASCII without spaces and quotes, but for console=, init=, rdinit=, bisectbot.*"
 )
+LAB_KERNEL_WORD = f"{KERNEL_WORD}, ip=, netconsole="
 QEMU_ARG = "a list of QEMU arguments, other than those that bisectbot gives itself"
 PLAIN = "printable ASCII without spaces"
 
@@ -21,6 +22,8 @@ _LONGEST_CMDLINE = 1800  # COMMAND_LINE_SIZE is 2048 on x86 and arm64, and bisec
 
 # The facts come over /dev/console (the last console= wins) and are written by our own init.
 _OUR_WORDS = ("console=", "init=", "rdinit=", "bisectbot.")
+# On a real machine they may also come by network, which the tables network and console set up.
+_OUR_LAB_WORDS = ("ip=", "netconsole=", "netconsole.")
 
 _OUR_QEMU_ARGS = {
     "accel": "use the key accel",
@@ -64,6 +67,13 @@ def kernel_word(word: str) -> str:
     if word == "--" or word.startswith(_OUR_WORDS):
         raise ValueError(f"is {shown(word)}, which bisectbot sets itself")
     return word
+
+
+def lab_kernel_word(word: str) -> str:
+    """Return one word of a real machine's kernel command line as it is; ValueError tells what is wrong."""
+    if word.startswith(_OUR_LAB_WORDS):
+        raise ValueError(f"is {shown(word)}, which bisectbot sets itself: use the table network or console")
+    return kernel_word(word)
 
 
 def kernel_words(words: tuple[str, ...]) -> tuple[str, ...]:
