@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "facts.h"
 
-#include <errno.h>
 #include <stdint.h>
-#include <termios.h>
-#include <unistd.h>
+
+#include "tell.h"
 
 /* Longest line: 1000 bytes of output, \u00XX each, and what stands around them. */
 enum { LINE_MAX = 6400 };
@@ -22,17 +21,6 @@ static uint32_t crc32(const char *bytes, size_t length)
 	return ~crc;
 }
 
-static void print(const struct text *line)
-{
-	for (size_t done = 0; done < line->used;) {
-		ssize_t more = write(STDOUT_FILENO, line->at + done, line->used - done);
-
-		if (more < 0 && errno != EINTR && errno != EAGAIN)
-			return; /* no console, nobody to tell */
-		done += more > 0 ? (size_t)more : 0;
-	}
-}
-
 void fact_begin(struct text *fact, const char *kind)
 {
 	text_add(fact, "{\"t\":\"%s\"", kind);
@@ -46,11 +34,5 @@ void fact_print(struct text *fact, bool must_not_be_lost)
 
 	text_add(fact, "}");
 	text_add(&line, "@bb %u %08x %s\n", ++number, crc32(fact->at, fact->used), fact->at);
-	for (int i = 0; i < (must_not_be_lost ? FACT_REPEATS : 1); i++)
-		print(&line);
-}
-
-void facts_flush(void)
-{
-	tcdrain(STDOUT_FILENO);
+	tell(line.at, line.used, must_not_be_lost);
 }

@@ -2,25 +2,34 @@
 /*
  * PID 1 of a candidate kernel: says who is there, runs the reproducer the asked number of times, tells how each run
  * ended, reboots. It must not end, hang or believe anything: the kernel under it may be broken.
+ *
+ * Words on the kernel's command line; of a word that comes twice the last one counts:
+ *
+ *   bisectbot.token=HEX         told in `ready`: proves which boot this is
+ *   bisectbot.trials=N          how often the reproducer is run (1); 0: a plain boot test, ready and done
+ *   bisectbot.limit=SECONDS     for each run (60); then it is killed
+ *   bisectbot.report=IPV4:PORT  facts go there over TCP, too, not only to the console. The kernel has to bring the
+ *                               network up: ip=dhcp, or ip=ADDRESS::GATEWAY:NETMASK::eth0:off. Connecting takes at most
+ *                               20 seconds before `ready`; after that, and while it is broken, trials go on without it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/utsname.h>
+#include <termios.h>
 #include <unistd.h>
 
-#include "facts.h"
+#include "orders.h"
+#include "ready.h"
+#include "report.h"
 #include "trial.h"
 
-enum { ARGS_BYTES = 64 * 1024, ARGS_MAX = 1024, WORD_MAX = 256 };
+enum { ARGS_BYTES = 64 * 1024, ARGS_MAX = 1024 };
 
 /* --- the file systems ---------------------------------------------------------------------------------------------- */
 
@@ -57,6 +66,14 @@ static void mount_all(void)
 		make_nodes();
 }
 
+/* No socket or pipe of ours may get one of these numbers. A folder takes no writes, and there always is one. */
+static void fill_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) < 0)
+			open("/", O_RDONLY | O_DIRECTORY);
+}
+
 /* The kernel gives us /dev/console as 0, 1 and 2 if it found one in the initramfs. */
 static void open_console(void)
 {
@@ -74,60 +91,6 @@ static void open_console(void)
 }
 
 /* --- what we are asked for ----------------------------------------------------------------------------------------- */
-
-struct orders {
-	char token[WORD_MAX];
-	long trials;
-	long limit; /* seconds */
-};
-
-/* At most `room` - 1 bytes of a file, and a NUL; -1 if it can't be read, `room` if there is more. */
-static ssize_t read_file(const char *path, char *bytes, size_t room)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t used = 0;
-	ssize_t got = -1;
-
-	if (fd < 0)
-		return -1;
-	while (used < room && (got = read(fd, bytes + used, room - used)) > 0)
-		used += (size_t)got;
-	close(fd);
-	if (got < 0)
-		return -1;
-	bytes[used < room ? used : room - 1] = '\0';
-	return (ssize_t)used;
-}
-
-static long read_number(const char *word, long fallback)
-{
-	char *end;
-	long number = strtol(word, &end, 10);
-
-	return end != word && !*end && number > 0 && number <= 1000000 ? number : fallback;
-}
-
-static void take_word(struct orders *orders, const char *word)
-{
-	if (strncmp(word, "bisectbot.token=", 16) == 0)
-		snprintf(orders->token, sizeof(orders->token), "%s", word + 16);
-	else if (strncmp(word, "bisectbot.trials=", 17) == 0)
-		orders->trials = read_number(word + 17, orders->trials);
-	else if (strncmp(word, "bisectbot.limit=", 16) == 0)
-		orders->limit = read_number(word + 16, orders->limit);
-}
-
-static void read_orders(struct orders *orders)
-{
-	static char line[8192];
-	char *rest = NULL;
-
-	*orders = (struct orders){ .trials = 1, .limit = 60 };
-	if (read_file("/proc/cmdline", line, sizeof(line)) < 0)
-		return;
-	for (char *word = strtok_r(line, " \t\n", &rest); word; word = strtok_r(NULL, " \t\n", &rest))
-		take_word(orders, word);
-}
 
 /* /bisectbot/argv: a NUL behind each argument. False if there are too many: half a command would be another one. */
 static bool read_arguments(char *argv[ARGS_MAX + 2])
@@ -148,54 +111,21 @@ static bool read_arguments(char *argv[ARGS_MAX + 2])
 	return true;
 }
 
-/* --- what we say --------------------------------------------------------------------------------------------------- */
-
-static int online_cpus(void)
-{
-	cpu_set_t cpus[8192 / CPU_SETSIZE];
-
-	CPU_ZERO_S(sizeof(cpus), cpus);
-	return sched_getaffinity(0, sizeof(cpus), cpus) ? 0 : CPU_COUNT_S(sizeof(cpus), cpus);
-}
-
-static void print_ready(const struct orders *orders)
-{
-	char room[4096];
-	struct text fact = TEXT_OVER(room);
-	struct utsname name = { .release = "", .machine = "" };
-
-	uname(&name);
-	fact_begin(&fact, "ready");
-	text_add(&fact, ",\"v\":1,\"release\":");
-	text_add_json(&fact, name.release, strlen(name.release));
-	text_add(&fact, ",\"machine\":");
-	text_add_json(&fact, name.machine, strlen(name.machine));
-	text_add(&fact, ",\"token\":");
-	text_add_json(&fact, orders->token, strlen(orders->token));
-	text_add(&fact, ",\"cpus\":%d", online_cpus());
-	fact_print(&fact, true);
-}
-
-static void print_done(void)
-{
-	char room[100];
-	struct text fact = TEXT_OVER(room);
-
-	fact_begin(&fact, "done");
-	fact_print(&fact, true);
-}
-
 static void run_trials(const struct orders *orders)
 {
+	static char *const ENVIRONMENT[] = { "PATH=/bisectbot", "HOME=/tmp", "LANG=C", NULL };
 	static char *argv[ARGS_MAX + 2];
+	struct command command = { .argv = argv, .environment = ENVIRONMENT, .folder = "/tmp" };
 
+	if (orders->trials == 0)
+		return;
 	if (!read_arguments(argv)) {
 		trial_refuse(1, E2BIG);
 		return;
 	}
 	for (long number = 1; number <= orders->trials; number++)
-		if (!trial_run((int)number, (double)orders->limit, argv))
-			return; /* it hangs in the kernel: nothing after it could be trusted */
+		if (!trial_run((int)number, (double)orders->limit, &command))
+			return;
 }
 
 /* --- PID 1 --------------------------------------------------------------------------------------------------------- */
@@ -207,7 +137,8 @@ static void wake(int number)
 
 static void __attribute__((noreturn)) leave(void)
 {
-	facts_flush();
+	report_finish();
+	tcdrain(STDOUT_FILENO);
 	sync();
 	reboot(RB_AUTOBOOT);
 	for (;;)
@@ -230,9 +161,12 @@ int main(void)
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	mount_all();
 	open_console();
-	read_orders(&orders);
-	print_ready(&orders);
+	fill_standard_streams();
+	orders_read(&orders, "/proc/cmdline");
+	if (*orders.report && !report_start(orders.report))
+		fprintf(stderr, "init: no connection to bisectbot.report=%s\n", orders.report);
+	ready_print(orders.token);
 	run_trials(&orders);
-	print_done();
+	done_print();
 	leave();
 }

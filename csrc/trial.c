@@ -7,10 +7,13 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "ending.h"
 #include "facts.h"
 #include "output.h"
 
@@ -26,15 +29,7 @@ struct child {
 	struct stream out[2];
 };
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-/* Takes in every process that has ended: orphans fall to PID 1. */
+/* Takes in every process that has ended: orphans fall to us. */
 static void reap(struct child *child)
 {
 	int status;
@@ -50,15 +45,20 @@ static void reap(struct child *child)
 
 /* --- starting ------------------------------------------------------------------------------------------------------ */
 
-/* In the child: stdin empty, a session of its own, default signals, a small environment. */
-static void __attribute__((noreturn)) become(char *const argv[], int out, int err, int report)
+static bool enter(const char *folder)
 {
-	static char *const ENVIRONMENT[] = { "PATH=/bisectbot", "HOME=/tmp", "LANG=C", NULL };
+	return !folder || chdir(folder) == 0 || chdir("/") == 0;
+}
+
+/* In the child: stdin empty, a session of its own, default signals, a small environment. */
+static void __attribute__((noreturn)) become(const struct command *command, int out, int err, int report)
+{
 	int nothing = open("/dev/null", O_RDWR);
 	sigset_t none;
 	int error;
 
 	setsid();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (nothing < 0)
@@ -67,8 +67,8 @@ static void __attribute__((noreturn)) become(char *const argv[], int out, int er
 		dup2(nothing, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
-	if (chdir("/tmp") == 0 || chdir("/") == 0)
-		execve(argv[0], argv, ENVIRONMENT);
+	if (enter(command->folder))
+		execve(command->argv[0], command->argv, command->environment);
 	error = errno;
 	if (write(report, &error, sizeof(error)) != sizeof(error))
 		_exit(126);
@@ -92,7 +92,7 @@ static void open_streams(struct child *child, int pipes[3][2])
 	}
 }
 
-static void start(struct child *child, char *const argv[])
+static void start(struct child *child, const struct command *command)
 {
 	int pipes[3][2];
 
@@ -103,7 +103,7 @@ static void start(struct child *child, char *const argv[])
 		return;
 	}
 	if (child->pid == 0)
-		become(argv, pipes[0][1], pipes[1][1], pipes[2][1]);
+		become(command, pipes[0][1], pipes[1][1], pipes[2][1]);
 	for (int i = 0; i < 3; i++)
 		close(pipes[i][1]);
 	open_streams(child, pipes);
@@ -163,14 +163,21 @@ static bool watch(struct child *child, double started, double limit)
 
 /* --- ending -------------------------------------------------------------------------------------------------------- */
 
-/* Everything but us: what the program left behind must not disturb the next trial. */
-static void kill_all(struct child *child)
+/* What the program left behind must not disturb the next trial. True if nobody is left. */
+static bool kill_all(struct child *child)
 {
 	double until = now() + GRACE;
+	bool again;
 
-	kill(-1, SIGKILL);
-	while (!child->ended && now() < until)
-		wait_until(child, until);
+	do {
+		double next = now() + 0.05;
+
+		again = end_others(child->ended ? 0 : child->pid);
+		reap(child);
+		if (again || !child->ended)
+			wait_until(child, next < until ? next : until);
+	} while ((again || !child->ended) && now() < until);
+	return child->ended && !again;
 }
 
 /* What is in the pipes yet. Who else may hold their other ends is dead, or not waited for. */
@@ -218,23 +225,23 @@ void trial_refuse(int number, int error)
 	print_end(&child, true, 0);
 }
 
-bool trial_run(int number, double limit, char *const argv[])
+bool trial_run(int number, double limit, const struct command *command)
 {
 	static struct child child;
 	double started = now(), ended;
 	char room[100];
 	struct text fact = TEXT_OVER(room);
-	bool in_time;
+	bool in_time, alone;
 
 	fact_begin(&fact, "start");
 	text_add(&fact, ",\"trial\":%d", number);
 	fact_print(&fact, true);
 	child = (struct child){ .budget = { .trial = number } };
-	start(&child, argv);
+	start(&child, command);
 	in_time = watch(&child, started, limit);
 	ended = now();
-	kill_all(&child);
+	alone = kill_all(&child);
 	drain(&child);
 	print_end(&child, in_time, ended - started);
-	return child.ended;
+	return alone && in_time && !child.exec_error && WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0;
 }

@@ -5,11 +5,17 @@
 
 #include <stdbool.h>
 
+struct command {
+	char *const *argv;
+	char *const *environment;
+	const char *folder; /* to run in; NULL: where we are */
+};
+
 /*
- * Runs argv[0] as trial `number`, at most `limit` seconds, and prints all facts about it. False if it couldn't be
- * ended: then nothing more can be run on this kernel. SIGCHLD must be blocked, with a handler.
+ * Runs a command as trial `number`, at most `limit` seconds, and prints all facts about it. True if it ended well and
+ * alone, so that another run makes sense: what fired needs no more, and what went wrong is tried on a fresh boot. SIGCHLD must have a handler and be blocked.
  */
-bool trial_run(int number, double limit, char *const argv[]);
+bool trial_run(int number, double limit, const struct command *command);
 
 /* Prints the end of a trial that can't be started at all; `error` is an errno. */
 void trial_refuse(int number, int error);

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import pytest
 
+from bisectbot import places
 from bisectbot.arch import traits
 from bisectbot.boot import programs
 from bisectbot.boot.programs import Programs
@@ -53,6 +54,17 @@ def _ours(arch: Arch) -> Programs:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BISECTBOT_CACHE", folder)
         return programs.compiled(Processes(), SystemClock(), arch)
+
+
+@cache
+def hurried() -> Programs:
+    """Return our programs with less patience for whom they wait for: seconds, not tens of them."""
+    folder = Path(tempfile.mkdtemp(prefix="bisectbot-csrc-"))
+    atexit.register(shutil.rmtree, folder)
+    words = "CPPFLAGS=-DREPORT_START=1 -DREPORT_FINISH=2 -DTELL_PATIENCE=1"
+    make = ["make", "-s", "-C", str(places.data("csrc")), f"ARCH={HERE}", words, f"OUT={folder}"]
+    subprocess.run(make, check=True)
+    return Programs(*(folder / name for name in programs._NAMES))
 
 
 def compile_one(name: str, folder: Path, arch: Arch = HERE, *flags: str) -> Path:

@@ -6,54 +6,15 @@ import errno
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
+from guestroot import Guest, make_root
 
-from bisectbot.console.guest import Beat, Done, End, Fact, GuestReader, How, Out, OutCut, Ready, Start
-from csrc import HERE, compile_one, lacking, ours
-
-# --kill-child: what a test leaves behind dies with unshare. A reboot in a PID namespace ends its PID 1 by SIGHUP.
-NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--mount", "--fork", "--kill-child", "chroot")
-WORDS = "bisectbot.token=cafe bisectbot.trials=1 bisectbot.limit=20"
-
-
-@cache
-def namespaces() -> bool:
-    """Whether this user may make a PID namespace here."""
-    return subprocess.run([*NAMESPACE, "/", "true"], check=False, capture_output=True).returncode == 0
-
-
-@dataclass(frozen=True)
-class Guest:
-    """A root folder as the initramfs would make it."""
-
-    root: Path
-
-    def arguments(self, *args: str) -> None:
-        """Write what the reproducer is run with."""
-        (self.root / "bisectbot/argv").write_bytes(b"".join(arg.encode() + b"\0" for arg in args))
-
-    def boot(self, *args: str, words: str = WORDS) -> bytes:
-        """Return what the console shows until init reboots."""
-        if args:
-            self.arguments(*args)
-        (self.root / "proc/cmdline").write_text(f"console=ttyS0 {words} quiet\n")
-        done = subprocess.run([*NAMESPACE, str(self.root), "/init"], check=False, capture_output=True, timeout=60)
-        assert done.returncode in (-signal.SIGHUP, 128 + signal.SIGHUP), done.stderr
-        return done.stdout
-
-    def facts(
-        self, *args: str, words: str = "bisectbot.token=cafe bisectbot.trials=1 bisectbot.limit=20"
-    ) -> list[Fact]:
-        """Return what the bot reads from that."""
-        return GuestReader().feed(self.boot(*args, words=words))
+from bisectbot.console.guest import Beat, Done, End, Fact, How, Out, OutCut, Ready, Start
+from csrc import HERE, compile_one, ours
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +24,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def guest(tmp_path: Path, program: Path) -> Iterator[Guest]:
-    """Return a root folder with init and that reproducer; its files are plain ones, which an ordinary user may make."""
-    if not namespaces():
-        lacking("this user may make no PID namespace here")
-    root = tmp_path / "root"
-    for folder in ("bisectbot", "dev", "proc", "sys", "tmp"):
-        (root / folder).mkdir(parents=True)
-    (root / "dev/null").touch()
-    shutil.copy(ours().init, root / "init")
-    shutil.copy(program, root / "bisectbot/reproducer")
-    (root / "bisectbot/argv").touch()
-    yield Guest(root)
-    for path in root.glob("dev/*"):
-        path.unlink()
+def guest(tmp_path: Path, program: Path) -> Guest:
+    """Return a root folder with init and that reproducer."""
+    return make_root(tmp_path / "root", ours().init, program)
 
 
 def ends(facts: list[Fact]) -> list[End]:
@@ -138,10 +88,11 @@ def test_a_program_that_dies(guest: Guest, args: tuple[str, ...], how: How, code
 
 
 def test_a_program_that_doesnt_end(guest: Guest) -> None:
-    """A heartbeat each second, then it is killed at the limit; the next trial goes on from there."""
+    """A heartbeat each second, then it is killed at the limit; nothing more is run on a kernel where that happened."""
     facts = guest.facts("hang", words="bisectbot.token=cafe bisectbot.trials=2 bisectbot.limit=2")
-    assert [fact for fact in facts if isinstance(fact, Beat)] == [Beat(1, 1), Beat(2, 1)]
-    assert [(end.trial, end.how) for end in ends(facts)] == [(1, How.LIMIT), (2, How.LIMIT)]
+    assert [fact for fact in facts if isinstance(fact, Beat)] == [Beat(1, 1)]
+    assert [(end.trial, end.how) for end in ends(facts)] == [(1, How.LIMIT)]
+    assert isinstance(facts[-1], Done)
     assert all(2000 <= end.ms < 12000 for end in ends(facts))
 
 
@@ -208,12 +159,13 @@ def test_much_output_is_cut(guest: Guest) -> None:
     ("words", "token", "runs"),
     [
         ("", "", 1),
-        ("bisectbot.trials=0 bisectbot.limit=-4 bisectbot.token=", "", 1),
+        ("bisectbot.trials=-1 bisectbot.limit=-4 bisectbot.token=", "", 1),
+        ("bisectbot.trials=0", "", 0),
         ("bisectbot.trials=3x bisectbot.token=a bisectbot.token=b", "b", 1),
         ('bisectbot.token="\\\x01 bisectbot.trials=2', '"\\\x01', 2),
         ("xbisectbot.trials=9 bisectbot.trials=2", "", 2),
     ],
-    ids=["none", "out of range", "no number", "hostile", "another word"],
+    ids=["none", "out of range", "boot only", "no number", "hostile", "another word"],
 )
 def test_odd_orders(guest: Guest, words: str, token: str, runs: int) -> None:
     """What makes no sense is left at one run; the token is told as it stands, so that a wrong one is seen."""

@@ -24,7 +24,7 @@ OTHER = {Arch.X86_64: Arch.AARCH64, Arch.AARCH64: Arch.X86_64}
 
 
 class FakeMake(Processes):
-    """Everything real but make, which leaves two files and counts."""
+    """Everything real but make, which leaves its files and counts."""
 
     def __init__(self, missing: str = "", faster: Path | None = None) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class FakeMake(Processes):
         assert (argv[0], cwd, env, log.parent.is_dir(), deadline.passed) == ("make", None, None, True, False)
         out = Path(argv[-1].removeprefix("OUT="))
         out.mkdir()
-        for name in ("init", "rseq-kvm"):
+        for name in programs._NAMES:
             (out / name).write_text(name)
         self.made.append(out)
         if self._faster:
@@ -75,10 +75,10 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("arch", Arch)
-def test_both_programs_are_static_and_small(arch: Arch) -> None:
-    """Init and the reproducer compile for each architecture, need nothing beside them, and load in no time."""
+def test_our_programs_are_static_and_small(arch: Arch) -> None:
+    """Init, runner and the reproducer compile for each architecture, need nothing beside them, and load in no time."""
     made = ours(arch)
-    for program in (made.init, made.reproducer):
+    for program in (made.init, made.reproducer, made.runner):
         check_program(program, arch)
         assert program.stat().st_size < 1 << 20
 
@@ -101,6 +101,16 @@ def test_another_source_gives_other_programs(sources: Path) -> None:
     assert (after.init.parent != before.init.parent, before.init.exists(), len(proc.made)) == (True, True, 2)
 
 
+def test_a_new_program_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache from before a program was added doesn't stand for one that has it."""
+    with monkeypatch.context() as before:
+        before.setattr(programs, "_NAMES", ("init", "rseq-kvm"))
+        key = programs._key(places.data("csrc"), HERE, "gcc")
+    assert programs._key(places.data("csrc"), HERE, "gcc") != key
+    made = compiled(FakeMake())
+    assert [path.name for path in (made.init, made.reproducer, made.runner)] == ["init", "rseq-kvm", "runner"]
+
+
 def test_another_bisectbot_was_first() -> None:
     """Two sessions that compile at once both get complete programs, and no rubbish stays."""
     first = compiled(FakeMake())
@@ -113,7 +123,7 @@ def test_equal_sources_give_equal_bytes(sources: Path) -> None:
     """Where the sources lie and when they are compiled isn't in the programs."""
     make = ["make", "-s", "-C", str(sources), f"ARCH={HERE}", f"OUT={sources.parent}/out"]
     subprocess.run(make, check=True)
-    for name in ("init", "rseq-kvm"):
+    for name in programs._NAMES:
         assert (sources.parent / "out" / name).read_bytes() == (ours().init.parent / name).read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""What runs inside a candidate: our init and reproducer, compiled from csrc/, and a check of a user's own program."""
+"""What runs inside a candidate: our programs, compiled from csrc/, and a check of a user's own one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bisectbot.model import Arch
 from bisectbot.ports import Clock, Deadline, Proc
 
 _SECONDS = 120.0  # to compile; it takes two
-_NAMES = ("init", "rseq-kvm")
+_NAMES = ("init", "rseq-kvm", "runner")  # in the order of Programs
 
 # elf.h: a 64-bit little-endian file's header and one entry of its program header table.
 _HEADER = struct.Struct("<4sBBB9xHHIQQQIHHHHHH")
@@ -31,14 +31,15 @@ _INTERPRETER = 3  # p_type
 
 @dataclass(frozen=True)
 class Programs:
-    """Static executables for one architecture, ready for an initramfs."""
+    """Static executables for one architecture."""
 
-    init: Path
+    init: Path  # PID 1 of an initramfs
     reproducer: Path
+    runner: Path  # init's part on a machine's own root, started over SSH: csrc/runner.c tells its arguments
 
 
 def compiled(proc: Proc, clock: Clock, arch: Arch) -> Programs:
-    """Return init and the KVM_RUN+rseq reproducer, compiled once per source and compiler into the cache.
+    """Return init, runner and the KVM_RUN+rseq reproducer, compiled once per source and compiler into the cache.
 
     Raises ToolMissing without make or a compiler for `arch`, InfraError if it doesn't compile.
     """
@@ -50,7 +51,7 @@ def compiled(proc: Proc, clock: Clock, arch: Arch) -> Programs:
     source = places.data("csrc")
     _, identity = proc.output([f"{cross}gcc", "-v"], deadline=deadline)
     folder = places.cache() / "programs" / f"{arch}-{_key(source, arch, identity)}"
-    if not folder.is_dir():
+    if not folder.is_dir():  # it appears at once, with all of them in it
         _compile(proc, deadline, folder, [f"ARCH={arch}", f"CROSS_COMPILE={cross}"], source)
     return Programs(*(folder / name for name in _NAMES))
 
@@ -60,7 +61,7 @@ def _install(tool: str, row: Traits) -> str:
 
 
 def _key(source: Path, arch: Arch, identity: str) -> str:
-    digest = sha256(f"{arch}\n{identity}\n".encode())
+    digest = sha256("\n".join((arch, identity, *_NAMES, "")).encode())
     for file in sorted(source.iterdir()):
         if file.suffix in (".c", ".h") or file.name == "Makefile":
             content = file.read_bytes()
@@ -69,7 +70,7 @@ def _key(source: Path, arch: Arch, identity: str) -> str:
 
 
 def _compile(proc: Proc, deadline: Deadline, folder: Path, variables: list[str], source: Path) -> None:
-    """Make `folder` with both programs in it, all at once: whoever sees it sees them complete."""
+    """Make `folder` with all programs in it, at once: whoever sees it sees them complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
