@@ -135,6 +135,8 @@ class Builder:
         if contract.required:
             return _lost(order, contract)
         key = self._key(order, configured)
+        if order.recipe.modules and not configured.has_modules:
+            _note(order, "CONFIG_MODULES is off: everything is built in, so there are no modules to keep")
         product = self._from_store(order, key)
         product = product or checkout.ready() or self._compile(order, configured, key)
         if isinstance(product, Kernel):
@@ -173,13 +175,15 @@ class Builder:
     def _key(self, order: _Order, configured: Configured) -> str:
         tree = self.graph.info(order.commit).tree
         facts = [tree, configured.text, *_identity(order)]
+        if _with_modules(order, configured):  # said only then: kernels without are found under the keys they always had
+            facts.append("modules")
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _from_store(self, order: _Order, key: str) -> Kernel | BuildBroken | None:
         known = self.store.get(key, order.commit)
         if known is not None:
+            _note(order, f"{key} is in the store; the log of its build:")
             with suppress(OSError), order.log.open("ab") as log:
-                log.write(f"# {key} is in the store; the log of its build:\n".encode())
                 log.write(self.store.log_of(key).read_bytes())
         return known
 
@@ -198,6 +202,7 @@ class Builder:
             jobs=order.recipe.jobs,
             log=order.log,
             deadline=order.deadline,
+            modules=_with_modules(order, configured),
         )
         outcome = kbuild.run(make, self.proc, self.room, self.ccache)
         if outcome is None:
@@ -226,6 +231,16 @@ def _identity(order: _Order) -> list[str]:
     patches = [fixup.patch for fixup in order.fixups]
     variables = [f"{name}={value}" for name, value in sorted(order.recipe.make_vars)]
     return ["1", json.dumps(patches), order.recipe.arch, toolchain.compiler, toolchain.identity, shlex.join(variables)]
+
+
+def _with_modules(order: _Order, configured: Configured) -> bool:
+    return order.recipe.modules and configured.has_modules
+
+
+def _note(order: _Order, text: str) -> None:
+    """Add a line of ours to the log."""
+    with suppress(OSError), order.log.open("ab") as log:
+        log.write(f"# {text}\n".encode())
 
 
 def _lost(order: _Order, contract: Contract) -> BuildBroken:

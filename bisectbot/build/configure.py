@@ -49,6 +49,11 @@ class Configured:
     text: str
     why: Mapping[str, str] = field(default_factory=dict)  # option -> unmet dependency
 
+    @property
+    def has_modules(self) -> bool:
+        """Whether anything can be a module."""
+        return kconfig.parse(self.text).get("CONFIG_MODULES") == "y"
+
     def contract(self, wanted: Wanted) -> kconfig.Contract:
         """Return what it lost of what was wanted."""
         return kconfig.compare(wanted.wants, kconfig.parse(self.text), self.why)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bisectbot.arch import traits
-from bisectbot.build import kconfig
+from bisectbot.build import kconfig, modules
 from bisectbot.build.buildlog import Diagnosis, diagnose, wants_new_config
 from bisectbot.build.configure import tail
 from bisectbot.build.store import Built
@@ -19,6 +19,7 @@ from bisectbot.model import Arch
 from bisectbot.ports import Deadline, Proc
 
 _UNFINISHED = ".bisectbot-unfinished"
+_STAGE = ".bisectbot-modules"  # where modules_install puts them
 _LONGEST_RELEASE = 64  # bytes of utsname.release
 _LAST_BYTES = 16 << 20  # less than that free after a failure, and the failure is the disk's
 # Equal sources give equal kernels, whoever builds them and when.
@@ -69,13 +70,28 @@ class Make:
     jobs: int
     log: Path
     deadline: Deadline
+    modules: bool = False
 
     @property
     def command(self) -> list[str]:
         """The words of the command line."""
-        words = as_arguments({**self.variables, "LOCALVERSION": self.suffix})
-        make = ["make", "-C", str(self.tree), f"O={self.folder}", f"-j{self.jobs}", *words]
-        return ["nice", "-n", "10", *make, traits(self.arch).target]
+        targets = (traits(self.arch).target, *(("modules",) if self.modules else ()))
+        return self._command({**self.variables, "LOCALVERSION": self.suffix}, *targets)
+
+    @property
+    def install(self) -> list[str]:
+        """The words that put what was built into the stage; depmod is for the machine that will use it."""
+        ours = {"LOCALVERSION": self.suffix, "INSTALL_MOD_PATH": str(self.stage), "DEPMOD": "true"}
+        return self._command({"INSTALL_MOD_STRIP": "1", **self.variables, **ours}, "modules_install")
+
+    @property
+    def stage(self) -> Path:
+        """The root that modules are installed below."""
+        return self.folder / _STAGE
+
+    def _command(self, variables: Mapping[str, str], *targets: str) -> list[str]:
+        make = ["make", "-C", str(self.tree), f"O={self.folder}", f"-j{self.jobs}", *as_arguments(variables)]
+        return ["nice", "-n", "10", *make, *targets]
 
 
 def run(make: Make, proc: Proc, room: Room, ccache: Ccache) -> Built | Diagnosis | None:
@@ -103,7 +119,10 @@ def _run_once(make: Make, proc: Proc, room: Room, ccache: Ccache) -> Built | Dia
             if failure.fault and not isinstance(failure.fault, ToolMissing):
                 raise failure.fault  # in here, because a full disk can leave files that are cut off
     if failure is None:
-        return None if kconfig.drift(make.config, config.read_text(errors="replace")) else _built(make)
+        if kconfig.drift(make.config, config.read_text(errors="replace")):
+            return None
+        built = _built(make)
+        return _install(make, built, proc, environment) if make.modules and isinstance(built, Built) else built
     if failure.fault:
         raise failure.fault
     return None if wants_new_config(tail(make.log, start)) else failure
@@ -125,6 +144,26 @@ def _built(make: Make) -> Built | Diagnosis:
     if len(release.encode()) > _LONGEST_RELEASE or not release.endswith(make.suffix):
         return Diagnosis(f"the release {release!r} doesn't tell which kernel this is")
     return Built(make.commit, release, make.folder / image, make.config, make.log)
+
+
+def _install(make: Make, built: Built, proc: Proc, environment: Mapping[str, str]) -> Built | Diagnosis:
+    """Add the modules; the stage is made anew, so that nothing of another kernel or of a killed bot gets in."""
+    if make.stage.exists():
+        shutil.rmtree(make.stage)
+    start = make.log.stat().st_size
+    try:
+        done = proc.run(make.install, log=make.log, deadline=make.deadline, env=environment)
+        if done.code:
+            failure = _failure(make, tail(make.log, start))
+            if failure.fault:
+                raise failure.fault
+            return failure
+        archive = make.folder / f"{_STAGE}.tar.gz"
+        if not modules.pack(make.stage, built.release, archive):
+            return Diagnosis(f"make modules_install succeeded, but left no lib/modules/{built.release}")
+        return replace(built, modules=archive)
+    finally:
+        shutil.rmtree(make.stage, ignore_errors=True)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from bisectbot.model import BrokenBy, BuildBroken, Kernel
 
 DEFAULT_LIMIT = 20 << 30
 _FORMAT = 1
-_META, _IMAGE, _CONFIG, _LOG = "meta.json", "image", "config", "build.log"
+_META, _IMAGE, _CONFIG, _LOG, _MODULES = "meta.json", "image", "config", "build.log", "modules.tar.gz"
 _NEW = ".new-"
 _ABANDONED = 24 * 3600  # seconds after which a half-made entry is nobody's
 
@@ -33,6 +33,7 @@ class Built:
     image: Path
     config: str
     log: Path
+    modules: Path | None = None
 
 
 class Store:
@@ -71,8 +72,13 @@ class Store:
             shutil.copyfile(built.image, folder / _IMAGE)
             (folder / _CONFIG).write_text(built.config)
             shutil.copyfile(built.log, folder / _LOG)
-            sums = {name: _checksum(folder / name) for name in (_IMAGE, _CONFIG)}
-            _write_meta(folder, {"kind": "kernel", "commit": built.commit, "release": built.release, "sums": sums})
+            told = {"kind": "kernel", "commit": built.commit, "release": built.release}
+            checked = [_IMAGE, _CONFIG]
+            if built.modules is not None:
+                shutil.copyfile(built.modules, folder / _MODULES)
+                told["modules"] = _MODULES
+                checked.append(_MODULES)
+            _write_meta(folder, {**told, "sums": {name: _checksum(folder / name) for name in checked}})
         kept = self.get(key, built.commit)
         if not isinstance(kept, Kernel):
             raise InfraError(f"{self._folder}: what was just written can't be read back", hint="check the disk")
@@ -95,7 +101,9 @@ class Store:
     def _product(self, key: str, commit: str, meta: Mapping[str, str]) -> Kernel | BuildBroken:
         folder = self._folder / key
         if meta["kind"] == "kernel":
-            return Kernel(commit, key, meta["release"], folder / _IMAGE, folder / _CONFIG, from_store=True)
+            modules = folder / _MODULES if "modules" in meta else None
+            image, config = folder / _IMAGE, folder / _CONFIG
+            return Kernel(commit, key, meta["release"], image, config, from_store=True, modules=modules)
         return BuildBroken(commit, BrokenBy(meta["by"]), meta["title"], meta["file"], from_store=True)
 
     def _meta(self, key: str) -> dict[str, str] | None:

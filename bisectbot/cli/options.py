@@ -15,7 +15,8 @@ from bisectbot import places
 from bisectbot.build import fragments
 from bisectbot.cli.completion import host_names
 from bisectbot.errors import ConfigError
-from bisectbot.model import BuildRecipe, Compiler, Fixup, Host, ProbeRecipe, Span
+from bisectbot.lab import Host, LabHost, Payload
+from bisectbot.model import BuildRecipe, Compiler, Fixup, ProbeRecipe, Span
 from bisectbot.ports import Graph
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -139,6 +140,7 @@ def build_recipe(words: Words, host: Host, graph: Graph, jobs: int | None) -> tu
         make_vars=tuple(_variable(text) for text in words.make),
         fixups=tuple(_fixup(text, graph) for text in words.fixup),
         jobs=words.jobs or jobs or len(os.sched_getaffinity(0)),
+        modules=isinstance(host, LabHost) and host.payload is Payload.HOST,
     )
     return recipe, tuple(names)
 
