@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from machineroom import base
+from machineroom.base import Base
+from machineroom.room import Room, opened
 from real_demo import Demo
 
 from bisectbot import places
@@ -15,10 +19,12 @@ from bisectbot.build import fragments
 from bisectbot.cli.wiring import Desk, bench, open_desk
 from bisectbot.model import Arch, BuildRecipe, Kernel
 from bisectbot.ports import Deadline
+from csrc import lacking
 from demo import plan, tree
 from demo.__main__ import ARCHIVE, _sources
 
 _BUILD_SECONDS = 3600.0
+_LAB = ("mmdebstrap", "mke2fs", "qemu-img", "qemu-system-x86_64", "ssh", "ipmi_sim", "ipmitool", "snmpd", "snmpget")
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +68,31 @@ def kernel(kernels: Kernels, demo: Demo) -> Callable[[Arch, str], Kernel]:
 
 
 @pytest.fixture(scope="session")
+def lab_kernel(kernels: Kernels) -> Callable[[], Kernel]:
+    """Return a maker of the kernel that boots by every firmware, with a network, a crash store and a machine's root."""
+    return lambda: kernels.build(Arch.X86_64, "demo-good", "kvm-rseq", "net", "uefi", "pstore", "virtio-root")
+
+
+@pytest.fixture(scope="session")
 def crash_kernel(kernels: Kernels) -> Callable[[Arch], Kernel]:
     """Return a maker of kernels that can be told to fail."""
     return lambda arch: kernels.build(arch, "demo-good", "crash-test")
+
+
+@pytest.fixture(scope="session")
+def base_system() -> Base:
+    """Return the known-good system of the lab's machines, made if it isn't in the cache."""
+    for tool in _LAB:
+        if shutil.which(tool) is None:
+            lacking(f"{tool} is not installed: see debian-packages.txt")
+    if os.geteuid() != 0:
+        lacking("the lab's base system needs root to be made")
+    os.environ["BISECTBOT_CACHE"] = str(places.cache())
+    return base.obtain(places.cache())
+
+
+@pytest.fixture
+def room(base_system: Base, tmp_path: Path) -> Iterator[Room]:
+    """Return a room for machines, BMCs and consoles; all of its processes end with the test."""
+    with opened(tmp_path / "room", base_system) as made:
+        yield made

@@ -1,0 +1,1 @@
+"""A lab of machines that behave like hardware: QEMU with firmware, disk and console, behind real BMCs and PDUs."""
