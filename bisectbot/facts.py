@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from bisectbot.lab import Homed
 from bisectbot.model import Answer, BuildBroken, Judgement, Kernel, NotYet, Trial
 from bisectbot.plan import Plan
 from bisectbot.verdict import judge
@@ -55,6 +56,15 @@ class Faulted:
 
 
 @dataclass(frozen=True)
+class CameHome:
+    """A real machine is back in its known-good system after a boot."""
+
+    commit: str
+    boot: int
+    homed: Homed
+
+
+@dataclass(frozen=True)
 class Paused:
     """The session stopped without an answer and can be resumed."""
 
@@ -70,7 +80,7 @@ class Answered:
     bisect_log: str
 
 
-Fact = Opened | Resumed | Built | BootBegan | Tried | Faulted | Paused | Answered
+Fact = Opened | Resumed | Built | BootBegan | Tried | Faulted | CameHome | Paused | Answered
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ class State:
     touched: tuple[str, ...] = ()  # commits, in the order in which something was first learned of them
     boots: int = 0
     faults: tuple[Faulted, ...] = ()
+    homecomings: tuple[CameHome, ...] = ()
     paused: Paused | None = None
     answered: Answered | None = None
     worked: float = 0.0  # seconds that some process worked on it
@@ -138,6 +149,8 @@ def _learn(state: State, fact: Fact) -> State:  # noqa: PLR0911  one line a fact
             return replace(_touch(state, trial.commit), trials={**state.trials, trial.commit: known})
         case Faulted():
             return replace(state, faults=(*state.faults, fact))
+        case CameHome():
+            return replace(state, homecomings=(*state.homecomings, fact))
         case Paused():
             return replace(state, paused=fact)
         case Answered():

@@ -13,9 +13,10 @@ from cattrs.strategies import configure_tagged_union
 
 from bisectbot.errors import ConfigError, DiskFull, InfraError
 from bisectbot.facts import Fact, Row
-from bisectbot.model import Answer, BuildBroken, Kernel
+from bisectbot.lab import ConsoleLine, Host, PowerSwitch
+from bisectbot.model import Answer, BuildBroken, Kernel, QemuHost
 
-VERSION = 1  # of the format; a newer one is refused, an older one will be converted here
+VERSION = 2  # of the format: 2 brought real machines; a newer one is refused, 1 is read as it is
 
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, fact TEXT NOT NULL)"
 
@@ -26,9 +27,26 @@ def _make_converter() -> Any:  # noqa: ANN401  cattrs names the type of its JSON
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     # a reproducer's own counts: JSON already
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    _register_optional(converter, PowerSwitch)
+    _register_optional(converter, ConsoleLine)
+    # before there were real machines, a host had no tag
+    configure_tagged_union(Host, converter, tag_name="is", default=QemuHost)
     for union in (Kernel | BuildBroken, Answer, Fact):
         configure_tagged_union(union, converter, tag_name="is")
     return converter
+
+
+def _register_optional(converter: Any, union: Any) -> None:  # noqa: ANN401  as above; a union is no class
+    """Let a field be one of a union's nouns, with its tag, or None."""
+    configure_tagged_union(union, converter, tag_name="is")
+    converter.register_structure_hook_func(
+        lambda kind: kind == union | None,
+        lambda value, _: None if value is None else converter.structure(value, union),
+    )
+    converter.register_unstructure_hook_func(
+        lambda kind: kind == union | None,
+        lambda value: None if value is None else converter.unstructure(value, unstructure_as=union),
+    )
 
 
 _CONVERTER = _make_converter()

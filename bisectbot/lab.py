@@ -11,6 +11,10 @@ from bisectbot.model import Arch, Deadlines, QemuHost
 
 MARKER = "/etc/bisectbot-host"
 FOLDER = "/var/lib/bisectbot"
+# On every candidate's command line. Distributions build kernels that show errors only, and a warning is evidence too; a
+# panic restarts the machine, after the report had time to come out. A host's own words come later and win.
+CANDIDATE_WORDS = ("loglevel=7", "panic=10")
+BY_ITSELF = "by itself"  # how a machine comes home after a boot like any other
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,7 @@ class Network:
     ip: str  # the kernel's own ip= word: "dhcp" or "10.0.0.7::10.0.0.1:255.255.255.0::eth0:off"
     address: str  # of this machine, as the candidate reaches it
     port: int = 0  # 0: any free one
+    listen: str = ""  # where to listen, if `address` isn't this machine's own (a router stands between)
 
 
 @dataclass(frozen=True)
@@ -239,6 +244,11 @@ class Homed:
     tried: tuple[str, ...] = ()  # what earlier rungs of the ladder came to
     crash_log: Path | None = None  # what the machine had kept of the crash (pstore)
     notes: tuple[str, ...] = ()
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether nothing had to be done to it."""
+        return self.how == BY_ITSELF
 
 
 @dataclass(frozen=True)

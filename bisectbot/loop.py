@@ -17,6 +17,7 @@ from bisectbot.facts import (
     Answered,
     BootBegan,
     Built,
+    CameHome,
     Fact,
     Faulted,
     Paused,
@@ -25,6 +26,7 @@ from bisectbot.facts import (
     Tried,
     apply,
 )
+from bisectbot.lab import Homed
 from bisectbot.model import Answer, BuildBroken, Judgement, Kernel, Trial
 from bisectbot.ports import Clock
 from bisectbot.search.bisection import Wanted
@@ -50,8 +52,8 @@ class Stages(Protocol):
         """Build a commit, or take it from the store; a passing fault is told and tried again, the last one raised."""
         ...
 
-    def boot(self, ask: BootAsk, tell: Callable[[Trial], None], on_fault: Callable[[InfraError], None]) -> None:
-        """Boot a kernel, run the trials and tell each as it ends."""
+    def boot(self, ask: BootAsk, tell: Callable[[Trial | Homed], None], on_fault: Callable[[InfraError], None]) -> None:
+        """Boot a kernel, run the trials and tell each as it ends, and how a real machine came home."""
         ...
 
     def ready(self, built: Kernel | BuildBroken) -> bool:
@@ -180,7 +182,7 @@ class Bot:
     def _boot_job(self, ask: BootAsk) -> Callable[[], None]:
         def job() -> None:
             on_fault = self._on_fault("boot", ask.kernel.commit)
-            self.stages.boot(ask, lambda trial: self.events.put(Tried(trial)), on_fault)
+            self.stages.boot(ask, lambda told: self.events.put(_boot_fact(ask, told)), on_fault)
 
         return job
 
@@ -224,10 +226,14 @@ class Bot:
             event = self.events.get()
             if isinstance(event, Done):
                 del self.flight[event.work.stage]
-            elif isinstance(event, Built | Tried):
+            elif isinstance(event, Built | Tried | CameHome):
                 self._write(event)
 
     def _write(self, fact: Fact) -> None:
         row = self.facts.append(self.clock.wall(), fact)
         self.state = apply(self.state, row)
         self.show.happened(self.state, fact)
+
+
+def _boot_fact(ask: BootAsk, told: Trial | Homed) -> Fact:
+    return Tried(told) if isinstance(told, Trial) else CameHome(ask.kernel.commit, ask.boot, told)

@@ -238,6 +238,11 @@ class Console(Protocol):
 
     reset: bool  # whether the console ended because the machine reset itself; False where nobody can know
 
+    @property
+    def gap(self) -> bool:
+        """Whether the way from the machine to us was broken for a while: what didn't come may have been said."""
+        ...
+
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
         """Yield bytes as they come, None after `patience` seconds without any; stop when the console ends."""
         ...

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from bisectbot.build.builder import Builder
 from bisectbot.errors import InfraError
+from bisectbot.lab import Homed
 from bisectbot.loop import BootAsk
 from bisectbot.model import BuildBroken, Kernel, Trial
 from bisectbot.plan import Plan
@@ -20,6 +21,7 @@ from bisectbot.session import Folder
 
 _Result = TypeVar("_Result")
 OnFault = Callable[[InfraError], None]
+Tell = Callable[[Trial | Homed], None]
 
 
 class Patience(Protocol):
@@ -75,17 +77,21 @@ class LocalStages:
             self.reference = built.config
         return built
 
-    def boot(self, ask: BootAsk, tell: Callable[[Trial], None], on_fault: OnFault) -> None:
-        """Boot a kernel and tell each trial as it ends."""
+    def boot(self, ask: BootAsk, tell: Tell, on_fault: OnFault) -> None:
+        """Boot a kernel and tell each trial as it ends, and how a real machine came home."""
         self.patience.call(lambda: self._boot(ask, tell), on_fault)
 
-    def _boot(self, ask: BootAsk, tell: Callable[[Trial], None]) -> None:
+    def _boot(self, ask: BootAsk, tell: Tell) -> None:
         host, probe = self.plan.host, self.plan.probe
         asked = Asked(secrets.token_hex(8), host.deadlines, ask.runs, probe.signature)
         log = self.folder.console_log(ask.boot, ask.kernel.commit)
         log.parent.mkdir(parents=True, exist_ok=True)
-        for trial in trials(self.machine, ask.kernel, self.initramfs, asked, log, ask.boot, self.clock):
-            tell(trial)
+        try:
+            for trial in trials(self.machine, ask.kernel, self.initramfs, asked, log, ask.boot, self.clock):
+                tell(trial)
+        finally:
+            if homed := self.machine.homed():
+                tell(homed)
 
     def ready(self, built: Kernel | BuildBroken) -> bool:
         """Whether the kernel of an earlier process is still in the store."""
@@ -94,4 +100,5 @@ class LocalStages:
     def stop(self) -> None:
         """End every child; calls in other threads come back with an InfraError."""
         self.patience.stop()
+        self.machine.stop()
         self.children.stop_all()

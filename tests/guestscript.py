@@ -131,6 +131,7 @@ class ScriptedConsole:
 
     def __init__(self, machine: ScriptedMachine) -> None:
         self.reset = machine.reset
+        self.gap = machine.gap
         self._machine = machine
 
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
@@ -155,6 +156,7 @@ class ScriptedMachine:
     script: Script
     ends: bool = False  # the console ends behind the script
     reset: bool = False  # the machine reset itself then
+    gap: bool = False  # its console was lost for a while
     name: str = "scripted"
     clock: FakeClock = field(default_factory=FakeClock)
     booted: list[tuple[Kernel, Path, tuple[str, ...], Path]] = field(default_factory=list)
@@ -169,3 +171,9 @@ class ScriptedMachine:
             yield ScriptedConsole(self)
         finally:
             self.running -= 1
+
+    def homed(self) -> None:
+        """Have no home to come to."""
+
+    def stop(self) -> None:
+        """Have nothing to stop."""

@@ -38,8 +38,7 @@ from bisectbot.model import Accel, Arch, QemuHost
 from bisectbot.ports import Deadline, Finished
 
 SHIPPED = config.load(places.data("hosts.toml"))
-X86 = SHIPPED.host("qemu-x86_64")
-ARM = SHIPPED.host("qemu-aarch64")
+X86, ARM = SHIPPED.qemu_hosts
 QEMUS = ("qemu-system-x86_64", "qemu-system-aarch64")
 PROGRAMS = (
     *("git", "make", "gcc", "ld", "flex", "bison", "bc", "perl", "ccache", "lz4", "aarch64-linux-gnu-gcc"),

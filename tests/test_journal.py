@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from bisectbot.facts import (
     Answered,
     BootBegan,
     Built,
+    CameHome,
     Fact,
     Faulted,
     Opened,
@@ -23,7 +26,30 @@ from bisectbot.facts import (
     replay,
 )
 from bisectbot.journal import VERSION, Journal, read
+from bisectbot.lab import (
+    BootMethod,
+    CommandConsole,
+    CommandPower,
+    ConsoleLine,
+    FileConsole,
+    Homed,
+    IpmiPower,
+    LabHost,
+    NetConsole,
+    Payload,
+    PowerSwitch,
+    Pxe,
+    PxeMode,
+    PxeNetwork,
+    RedfishPower,
+    Secret,
+    SnmpPower,
+    SolConsole,
+    Ssh,
+    TcpConsole,
+)
 from bisectbot.model import (
+    Arch,
     BrokenBy,
     BuildBroken,
     Crash,
@@ -40,8 +66,34 @@ from bisectbot.model import (
 
 _A, _B = "a" * 40, "b" * 40
 _PLAN = a_plan(Path("/tree"), Range(_B, (_A,), paths=("virt/",)))
+# What each part of a real machine can be is a union; each member has to come back as itself.
+_SECRET = Secret(file=Path("/etc/bmc"))
+_POWERS: tuple[PowerSwitch | None, ...] = (
+    IpmiPower("10.0.0.8", "admin", Secret(env="BMC")),
+    RedfishPower("https://bmc", "admin", _SECRET),
+    SnmpPower("pdu", "1.3.6.1", _SECRET),
+    CommandPower(("on",), ("off",)),
+    None,
+)
+_CONSOLES: tuple[ConsoleLine | None, ...] = (
+    SolConsole(),
+    TcpConsole("ts1", 7001),
+    CommandConsole(("console", "-f", "rack1")),
+    NetConsole("10.0.0.1"),
+    FileConsole(Path("/var/log/rack1")),
+    None,
+)
+_PLAIN = LabHost("rack1", Arch.X86_64, Ssh("10.0.0.7", ("ssh-ed25519 AAAA",)), (BootMethod.KEXEC, BootMethod.PXE))
+_REAL = (
+    *(replace(_PLAIN, power=power) for power in _POWERS),
+    *(replace(_PLAIN, console=console) for console in _CONSOLES),
+    replace(_PLAIN, pxe=Pxe(PxeNetwork("lab", PxeMode.SERVE, "eth1"), "52:54:00:00:00:01"), payload=Payload.HOST),
+)
+
 _FACTS: tuple[Fact, ...] = (
     Opened(_PLAN, {"git": "2.39"}),
+    *(Opened(replace(_PLAN, host=host), {}) for host in _REAL),
+    CameHome(_A, 8, Homed("rack1", "by a power cycle", 41.5, ("by itself: no answer",), Path("consoles/8.pstore.txt"))),
     Resumed(),
     Built(a_kernel(_A)),
     Built(BuildBroken(_B, BrokenBy.CONFIG, "CONFIG_KVM got lost", log=Path("builds/x.log"))),
@@ -143,3 +195,18 @@ def test_time_between_a_stop_and_a_resume_is_not_work(tmp_path: Path) -> None:
     state = replay(journal.rows())
     assert isinstance(state, State)
     assert (state.worked, state.boots) == (17.0, 2)
+
+
+def test_a_journal_from_before_there_were_real_machines_is_read(tmp_path: Path) -> None:
+    """Its host has no tag, and is a QEMU host; what was begun by an older bisectbot can be resumed."""
+    journal = Journal(tmp_path / "journal.db")
+    journal.append(1.0, Opened(_PLAN, {}))
+    journal.close()
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        (text,) = db.execute("SELECT fact FROM facts").fetchone()
+        older = json.loads(text)
+        assert older["plan"]["host"].pop("is") == "QemuHost"
+        db.execute("UPDATE facts SET fact = ?", (json.dumps(older),))
+        db.execute("PRAGMA user_version=1")
+    (row,) = read(tmp_path / "journal.db")
+    assert row.fact == Opened(_PLAN, {})

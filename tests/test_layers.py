@@ -17,14 +17,16 @@ _PACKAGE = Path(bisectbot.__file__).parent
 _ROWS = (
     ("errors", "visible"),
     ("model",),
+    ("lab",),
     ("arch", "places", "ports"),
+    ("reach",),
     ("config", "console", "plan", "render", "session", "verdict"),
-    ("facts", "report"),
+    ("facts", "netboot", "power", "report"),
     ("boot", "build", "forecast", "journal", "probe", "search"),
     ("doctor", "loop"),
     ("scribe", "stages"),
 )
-_EFFECTS_SEE = {"errors", "model", "ports", "visible"}  # and nobody but cli/ sees them
+_EFFECTS_SEE = {"errors", "lab", "model", "ports", "reach", "visible"}  # and nobody but cli/ sees them
 _TOP = {"__main__", "cli"}
 # Who owns a library, and the parts of the standard library that touch the world: a module, or a package's name.
 _OWNERS = {
@@ -32,19 +34,25 @@ _OWNERS = {
     "click": {"cli"},
     "fcntl": {"build.store", "effects.lock"},
     "git": {"effects.repo"},
+    "http": {"effects.httpd"},
     "jinja2": {"render"},
     "kconfiglib": {"effects.unmet"},
     "markupsafe": {"render"},
-    "pydantic": {"config.hosts"},
-    "pydantic_core": {"config.hosts"},
+    "paramiko": {"effects.ssh", "effects.sshshell"},
+    "pydantic": {"config"},
+    "pydantic_core": {"config"},
     "rich": {"cli"},
+    "socket": {"effects.dhcp", "effects.listener", "effects.ssh", "effects.tcp", "effects.udp"},
+    "socketserver": {"effects.httpd"},
     "sqlite3": {"journal"},
     "subprocess": {"effects.proc"},
+    "sushy": {"effects.redfish"},
     "tenacity": {"effects.retry"},
-    "threading": {"cli.progress", "effects.proc", "effects.retry"},
+    "threading": {"cli.progress", "effects"},
+    "tty": {"effects.command"},
     "tomllib": {"config.hosts", "config.tomlmap"},
 }
-_NOBODYS = {"http", "multiprocessing", "pickle", "requests", "shelve", "socket", "urllib.request"}
+_NOBODYS = {"multiprocessing", "pickle", "requests", "shelve", "urllib.request"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:

@@ -59,6 +59,20 @@ def test_a_console_gives_its_trials(case: Case) -> None:
         assert machine.clock.now() - began <= case.seconds
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_a_broken_console_did_not_bring_decides_nothing(case: Case) -> None:
+    """With the way to us broken for a while, only what was seen counts; what is missing is an error of ours."""
+    machine = ScriptedMachine(case.script, ends=case.ends, reset=case.reset, gap=True)
+    missing = {Ending.NO_OUTPUT, Ending.BOOT_HUNG, Ending.HUNG, Ending.LOST, Ending.REBOOTED}
+    if case.endings[-1] not in missing:
+        ended = probe(machine, KERNEL, Path("/i.cpio"), asked(case), LOG, 7, machine.clock)
+        assert tuple(trial.ending for trial in ended) == case.endings
+        return
+    with pytest.raises(HostSick, match="the console was lost during the boot"):
+        list(trials(machine, KERNEL, Path("/i.cpio"), asked(case), LOG, 7, machine.clock))
+    assert machine.running == 0
+
+
 def test_every_ending_has_a_console() -> None:
     """The table above leaves no ending out."""
     assert {ending for case in CASES for ending in case.endings} == set(Ending)
@@ -161,11 +175,11 @@ def test_our_own_faults_are_no_trials() -> None:
 
 @pytest.mark.parametrize(
     ("changes"),
-    [{"token": ""}, {"token": "not hex!"}, {"runs": 0}],
-    ids=["no token", "a token that would break the command line", "no runs"],
+    [{"token": ""}, {"token": "not hex!"}, {"runs": -1}],
+    ids=["no token", "a token that would break the command line", "fewer runs than none"],
 )
 def test_a_boot_is_not_asked_for_nonsense(changes: dict[str, object]) -> None:
-    """A boot without a fit token or without runs can't be described."""
+    """A boot without a fit token or with a negative number of runs can't be described."""
     with pytest.raises(ValueError, match="token"):
         replace(Asked(TOKEN, DEADLINES), **changes)  # type: ignore[arg-type]
 

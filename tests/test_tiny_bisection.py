@@ -52,6 +52,12 @@ class TinyMachine:
         timed = [(0.1 * place, part) for place, part in enumerate(script, 1)]
         yield ScriptedConsole(ScriptedMachine(timed, reset=True))
 
+    def homed(self) -> None:
+        """Have no home, as a guest."""
+
+    def stop(self) -> None:
+        """Have nothing to stop."""
+
 
 def _history(site: Site) -> tuple[str, str]:
     """Commit a bug, two commits that don't compile and one that panics; return the bad end and the culprit."""

@@ -65,6 +65,7 @@ class QemuConsole:
 
     def __init__(self, running: Running, pipe: ConsolePipe, log: ConsoleLog, clock: Clock, told: Path) -> None:
         self.reset = False
+        self.gap = False
         self._running = running
         self._pipe = pipe
         self._log = log
@@ -158,6 +159,12 @@ class QemuMachine:
         guest = Guest(kernel.image, initramfs, tuple(cmdline))
         with self._started(guest, self._settle(guest, log), log) as console:
             yield console
+
+    def homed(self) -> None:
+        """Return None: a guest is gone after its boot."""
+
+    def stop(self) -> None:
+        """Do nothing: QEMU is a child, and ends with all of them."""
 
     def _settle(self, guest: Guest, log: Path) -> Accel:
         """Return the accelerator, the same for all boots once it is known."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from bisectbot import places
 from bisectbot.boot.accel import Answers
 from bisectbot.cli.completion import host_names
+from bisectbot.cli.findings import install_all, printed, summary
 from bisectbot.cli.output import Exit, Output, json_option
 from bisectbot.doctor.examine import Patient, examine, read_hosts
-from bisectbot.doctor.finding import Bench, Finding, Status, install, worst
+from bisectbot.doctor.finding import Bench, Finding, Status, worst
 from bisectbot.doctor.qemu import Kvm
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
@@ -23,8 +22,6 @@ from bisectbot.effects.repo import GitGraph, open_git
 from bisectbot.effects.site import LocalSite
 
 _FILE = click.Path(path_type=Path)  # whether it is one, the checks tell
-_COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
-_NAMES = 24  # columns
 
 
 @click.command()
@@ -42,10 +39,10 @@ def doctor(output: Output, hosts: Path | None, host: str | None, tree: Path | No
     Exit status 0: all that is needed is there; 5: something is missing.
     """
     found = _findings(hosts, host, tree, logs)
-    findings = list(found) if output.as_json else list(_printed(found))
+    findings = list(found) if output.as_json else list(printed(found))
     well = worst(findings) is not Status.FAIL
-    facts = {"ok": well, "findings": [asdict(finding) for finding in findings], "install": _install_all(findings)}
-    output.finish(facts, _summary(findings), Exit.DONE if well else Exit.FAULT)
+    facts = {"ok": well, "findings": [asdict(finding) for finding in findings], "install": install_all(findings)}
+    output.finish(facts, summary(findings), Exit.DONE if well else Exit.FAULT)
 
 
 def _findings(hosts: Path | None, host: str | None, tree: Path | None, logs: Path) -> Iterator[Finding]:
@@ -62,31 +59,3 @@ def _findings(hosts: Path | None, host: str | None, tree: Path | None, logs: Pat
     )
     yield first
     yield from examine(patient, Bench(Processes(), SystemClock()), LocalSite())
-
-
-def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Print each finding as soon as it is known: some take a second."""
-    terminal = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
-        terminal.print(_as_text(finding))
-        yield finding
-
-
-def _as_text(finding: Finding) -> Text:
-    text = Text(f"{finding.status:<6}", style=_COLOURS[finding.status])
-    detail = finding.detail.replace("\n", "\n" + " " * 6)
-    text.append(f"{finding.name:<{_NAMES}} {detail}", style="default")
-    if finding.mend:
-        text.append(f"\n{'':6}mend: {finding.mend}", style="bold default")
-    return text
-
-
-def _summary(findings: list[Finding]) -> Iterator[str]:
-    counts = {status: sum(finding.status is status for finding in findings) for status in Status}
-    yield ", ".join(f"{count} {status}" for status, count in counts.items())
-    if len({finding.mend for finding in findings if finding.packages}) > 1:
-        yield f"all packages at once: {_install_all(findings)}"
-
-
-def _install_all(findings: Iterable[Finding]) -> str:
-    return install(package for finding in findings for package in finding.packages)

@@ -10,6 +10,7 @@ import click
 from bisectbot.cli.completion import completion
 from bisectbot.cli.consoles import console
 from bisectbot.cli.doctor import doctor
+from bisectbot.cli.hosts import hosts
 from bisectbot.cli.look import log, report, status
 from bisectbot.cli.output import Exit, Output
 from bisectbot.cli.run import resume, run
@@ -24,7 +25,7 @@ def bisectbot() -> None:
     """Find the commit that broke a Linux kernel: build, boot and probe each candidate, unattended."""
 
 
-for command in (run, resume, status, log, report, build, try_commit, console, doctor, completion):
+for command in (run, resume, status, log, report, build, try_commit, console, doctor, hosts, completion):
     bisectbot.add_command(command)
 
 

@@ -24,8 +24,9 @@ from bisectbot.cli.output import Exit, Output, json_option
 from bisectbot.cli.progress import waiting
 from bisectbot.cli.wiring import Bench, Desk, bench, open_desk, program_for, stages
 from bisectbot.errors import InfraError
+from bisectbot.lab import Homed
 from bisectbot.loop import BootAsk
-from bisectbot.model import BuildBroken, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial, Verdict
+from bisectbot.model import BuildBroken, Ending, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial, Verdict
 from bisectbot.plan import Plan, check_kernel_tree
 from bisectbot.ports import Deadline
 from bisectbot.session import Folder
@@ -70,10 +71,33 @@ def try_commit(output: Output, /, rev: str, **said: Any) -> None:  # noqa: ANN40
     folder = Folder(said["logs"] / _FOLDER)
     with _bench(desk, plan) as taken:
         built = _build(desk, taken, plan, folder)
-        trials = _boot(desk, taken, plan, folder, built) if isinstance(built, Kernel) else ()
+        told = _boot(desk, taken, plan, folder, built, recipe.runs) if isinstance(built, Kernel) else ()
+    trials = tuple(one for one in told if isinstance(one, Trial))
+    homed = tuple(one for one in told if isinstance(one, Homed))
     found = judge(built, trials, recipe)
-    facts = {**_build_facts(built), **_trial_facts(trials, found)}
-    output.finish(facts, [*_build_lines(built), *_trial_lines(trials, found)], _try_exit(found))
+    facts = {**_build_facts(built), **_trial_facts(trials, found), **_home_facts(homed)}
+    output.finish(facts, [*_build_lines(built), *_home_lines(homed), *_trial_lines(trials, found)], _try_exit(found))
+
+
+def boot_only(output: Output, rev: str, said: dict[str, Any]) -> None:
+    """Build REV, boot it once on said["host"] and see that it is what runs there; no reproducer is run."""
+    desk = open_desk(said["tree"], said["hosts"])
+    host = desk.config.host(gather(Words, said).host)
+    plan = _plan(desk, rev, said, ProbeRecipe(program_for(desk, host.arch, None), tries=1))
+    folder = Folder(said["logs"] / _FOLDER)
+    with _bench(desk, plan) as taken:
+        built = _build(desk, taken, plan, folder)
+        told = _boot(desk, taken, plan, folder, built, runs=0) if isinstance(built, Kernel) else ()
+    trials = tuple(one for one in told if isinstance(one, Trial))
+    homed = tuple(one for one in told if isinstance(one, Homed))
+    if isinstance(built, BuildBroken):
+        output.finish(_build_facts(built), _build_lines(built), Exit.BUILD_BROKEN)
+    booted = all(trial.ending is Ending.CLEAN for trial in trials)
+    facts = {**_build_facts(built), "booted": booted, "trials": _rows(trials), **_home_facts(homed)}
+    lines = [f"{trial.ending}: {trial.reason}, {trial.boot_seconds:.1f} s after the start" for trial in trials]
+    logs = [f"console: {trial.console}" for trial in trials if trial.console]
+    code = Exit.DONE if booted else Exit.TRY_CANT_TELL
+    output.finish(facts, [*_build_lines(built), *lines, *logs, *_home_lines(homed)], code)
 
 
 def _plan(desk: Desk, rev: str, said: dict[str, Any], probe: ProbeRecipe) -> Plan:
@@ -102,12 +126,14 @@ def _build(desk: Desk, taken: Bench, plan: Plan, folder: Folder) -> Kernel | Bui
         return taken.builder.build(plan.build, commit, log=folder.build_log(commit), deadline=deadline, required=True)
 
 
-def _boot(desk: Desk, taken: Bench, plan: Plan, folder: Folder, kernel: Kernel) -> tuple[Trial, ...]:
-    trials: list[Trial] = []
+def _boot(  # noqa: PLR0913, PLR0917  (where, what, and how often)
+    desk: Desk, taken: Bench, plan: Plan, folder: Folder, kernel: Kernel, runs: int
+) -> tuple[Trial | Homed, ...]:
+    told: list[Trial | Homed] = []
     faults: list[InfraError] = []
     with stages(desk, folder, plan, taken) as made, waiting(f"booting {kernel.release}", desk.clock):
-        made.boot(BootAsk(kernel, 1, plan.probe.runs), trials.append, faults.append)
-    return tuple(trials)
+        made.boot(BootAsk(kernel, 1, runs), told.append, faults.append)
+    return tuple(told)
 
 
 def _build_exit(built: Kernel | BuildBroken) -> Exit:
@@ -133,6 +159,7 @@ def _build_facts(built: Kernel | BuildBroken) -> dict[str, object]:
         "release": built.release,
         "image": str(built.image),
         "config": str(built.config),
+        "modules": str(built.modules) if built.modules else None,
         "lost_optional": list(built.lost_optional),
     }
 
@@ -144,26 +171,51 @@ def _build_lines(built: Kernel | BuildBroken) -> list[str]:
         return [f"{built.commit[:12]} doesn't build ({built.by}): {built.title}{where}", *log]
     taken = "from the store" if built.from_store else f"built in {built.seconds:.1f} s"
     lost = [f"not to be had here: {option}" for option in built.lost_optional]
-    return [f"{built.release}: {taken}", f"image: {built.image}", f"config: {built.config}", *lost, *log]
+    files = [f"image: {built.image}", f"config: {built.config}"]
+    files += [f"modules: {built.modules}"] if built.modules else []
+    return [f"{built.release}: {taken}", *files, *lost, *log]
 
 
 def _trial_facts(trials: tuple[Trial, ...], found: Judgement | NotYet) -> dict[str, object]:
     return {
         "verdict": found.verdict if isinstance(found, Judgement) else None,
         "why": found.why,
-        "trials": [
-            {
-                "ending": trial.ending,
-                "reason": trial.reason,
-                "counts": trial.counts,
-                "notes": list(trial.notes),
-                "boot_seconds": round(trial.boot_seconds, 3),
-                "probe_seconds": round(trial.probe_seconds, 3),
-                "console": str(trial.console) if trial.console else None,
-            }
-            for trial in trials
-        ],
+        "trials": _rows(trials),
     }
+
+
+def _rows(trials: tuple[Trial, ...]) -> list[dict[str, object]]:
+    return [
+        {
+            "ending": trial.ending,
+            "reason": trial.reason,
+            "counts": trial.counts,
+            "notes": list(trial.notes),
+            "boot_seconds": round(trial.boot_seconds, 3),
+            "probe_seconds": round(trial.probe_seconds, 3),
+            "console": str(trial.console) if trial.console else None,
+        }
+        for trial in trials
+    ]
+
+
+def _home_facts(homed: tuple[Homed, ...]) -> dict[str, object]:
+    rows = [
+        {
+            "host": one.host,
+            "how": one.how,
+            "seconds": round(one.seconds, 3),
+            "tried": list(one.tried),
+            "crash_log": str(one.crash_log) if one.crash_log else None,
+        }
+        for one in homed
+    ]
+    return {"homecomings": rows} if rows else {}
+
+
+def _home_lines(homed: tuple[Homed, ...]) -> list[str]:
+    lines = [f"{one.host} is home again {one.how}, after {one.seconds:.1f} s" for one in homed]
+    return [*lines, *(f"the machine kept a crash log: {one.crash_log}" for one in homed if one.crash_log)]
 
 
 def _trial_lines(trials: tuple[Trial, ...], found: Judgement | NotYet) -> list[str]:

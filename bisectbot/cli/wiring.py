@@ -14,11 +14,13 @@ from bisectbot import places
 from bisectbot.arch import traits
 from bisectbot.boot import initramfs, programs
 from bisectbot.boot.accel import Answers
+from bisectbot.boot.hostroot import Programs
 from bisectbot.boot.qemu import Guest, QemuMachine, qemu_argv
 from bisectbot.build.builder import Builder
 from bisectbot.build.kbuild import Ccache, Room
 from bisectbot.build.store import Store
 from bisectbot.build.toolchain import Toolchains
+from bisectbot.cli.labwiring import Lab, lab_machine
 from bisectbot.config import hosts as config
 from bisectbot.config.hosts import Config
 from bisectbot.effects.clock import SystemClock
@@ -31,9 +33,10 @@ from bisectbot.effects.repo import Git, GitGraph, open_git
 from bisectbot.effects.retry import Patience
 from bisectbot.effects.worktree import GitTree
 from bisectbot.facts import State
-from bisectbot.model import Accel, Arch, Host, Kernel
+from bisectbot.lab import Host, LabHost
+from bisectbot.model import Accel, Arch, Kernel, QemuHost
 from bisectbot.plan import Plan
-from bisectbot.ports import Deadline
+from bisectbot.ports import Deadline, Machine
 from bisectbot.scribe import Scribe
 from bisectbot.session import Folder
 from bisectbot.stages import LocalStages
@@ -104,27 +107,33 @@ def stages(
 
     `reference`: the configuration of the bad end, if an earlier process built it.
     """
-    patience = Patience()
-    made = LocalStages(
-        plan=plan,
-        folder=folder,
-        builder=taken.builder,
-        machine=_machine(desk, plan.host),
-        initramfs=_initramfs(desk, folder, plan),
-        clock=desk.clock,
-        patience=patience,
-        children=desk.proc,
-        build_seconds=desk.config.build_seconds,
-        reference=reference if reference and reference.is_file() else None,
-    )
     with ExitStack() as stack:
+        made = LocalStages(
+            plan=plan,
+            folder=folder,
+            builder=taken.builder,
+            machine=stack.enter_context(_machine(desk, folder, plan)),
+            initramfs=_initramfs(desk, folder, plan),
+            clock=desk.clock,
+            patience=Patience(),
+            children=desk.proc,
+            build_seconds=desk.config.build_seconds,
+            reference=reference if reference and reference.is_file() else None,
+        )
         stack.callback(made.stop)
         yield made
 
 
-def _machine(desk: Desk, host: Host) -> QemuMachine:
-    answers = Answers(places.cache() / "accel.json")
-    return QemuMachine(host, proc=desk.proc, clock=desk.clock, pipe=fifo, log=console_log, answers=answers)
+@contextmanager
+def _machine(desk: Desk, folder: Folder, plan: Plan) -> Iterator[Machine]:
+    if isinstance(plan.host, QemuHost):
+        answers = Answers(places.cache() / "accel.json")
+        yield QemuMachine(plan.host, proc=desk.proc, clock=desk.clock, pipe=fifo, log=console_log, answers=answers)
+        return
+    runner = programs.compiled(desk.proc, desk.clock, plan.host.arch).runner
+    carried = Programs(runner, plan.probe.program, plan.probe.args)
+    with lab_machine(Lab.here(desk.config.lab_hosts), plan.host, folder.path, carried) as machine:
+        yield machine
 
 
 def _initramfs(desk: Desk, folder: Folder, plan: Plan) -> Path:
@@ -133,7 +142,8 @@ def _initramfs(desk: Desk, folder: Folder, plan: Plan) -> Path:
     if not path.is_file():
         ours = programs.compiled(desk.proc, desk.clock, plan.host.arch)
         program = plan.probe.program.read_bytes()
-        packed = initramfs.pack(ours.init.read_bytes(), program, plan.probe.args, compressed=False)
+        travels = isinstance(plan.host, LabHost)  # over a network, maybe a slow one
+        packed = initramfs.pack(ours.init.read_bytes(), program, plan.probe.args, compressed=travels)
         fresh = path.with_suffix(".new")
         fresh.write_bytes(packed)
         fresh.replace(path)
@@ -164,6 +174,8 @@ def scribe_for(desk: Desk, folder: Folder, worktree: Path | None) -> Scribe:
 
 def _boot_argv(folder: Folder, kernel: Kernel, state: State) -> tuple[str, ...]:
     host = state.plan.host
+    if isinstance(host, LabHost):
+        return ()
     guest = Guest(kernel.image, folder.path.absolute() / _INITRAMFS, ("bisectbot.trials=1",))
     return tuple(qemu_argv(host, guest, Accel.TCG, "stdio,signal=off"))
 
@@ -173,12 +185,18 @@ def versions(desk: Desk, plan: Plan) -> dict[str, str]:
     deadline = Deadline.after(desk.clock, _QUESTION_SECONDS)
     toolchain = Toolchains(desk.proc).pick(plan.build, plan.range_.bad, desk.graph, deadline)
     _, git = desk.proc.output(["git", "--version"], deadline=deadline)
-    _, qemu = desk.proc.output([traits(plan.host.arch).qemu, "--version"], deadline=deadline)
     return {
         "bisectbot": version("bisectbot"),
         "git": git.strip().removeprefix("git version "),
         "compiler": toolchain.identity.partition("\n")[0],
-        "QEMU": qemu.partition("\n")[0].strip().removeprefix("QEMU emulator version "),
+        **_machine_version(desk, plan.host, deadline),
         "python": platform.python_version(),
         "this machine": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
+
+
+def _machine_version(desk: Desk, host: Host, deadline: Deadline) -> dict[str, str]:
+    if isinstance(host, LabHost):
+        return {"paramiko": version("paramiko")}
+    _, qemu = desk.proc.output([traits(host.arch).qemu, "--version"], deadline=deadline)
+    return {"QEMU": qemu.partition("\n")[0].strip().removeprefix("QEMU emulator version ")}

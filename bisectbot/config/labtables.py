@@ -43,6 +43,7 @@ class NetworkTable(Part):
     ip: Annotated[str, AfterValidator(addresses.ip_word), Field(description=addresses.IP_WORD)]
     address: Ipv4
     port: PortOrAny = Network.port
+    listen: Ipv4 = Network.listen
 
     def network(self) -> Network:
         """Return what this table describes."""

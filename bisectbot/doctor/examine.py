@@ -12,12 +12,14 @@ from bisectbot.config import hosts as config
 from bisectbot.config.hosts import Config
 from bisectbot.doctor.compilers import compilers, headers
 from bisectbot.doctor.finding import Bench, Finding, Status
+from bisectbot.doctor.lab import lab
 from bisectbot.doctor.machine import Site, disk, memory, python
 from bisectbot.doctor.qemu import Kvm, qemu
 from bisectbot.doctor.tools import tools
 from bisectbot.doctor.tree import tree
 from bisectbot.errors import BisectbotError, ConfigError
-from bisectbot.model import Arch, Host
+from bisectbot.lab import Host
+from bisectbot.model import Arch, QemuHost
 from bisectbot.plan import History
 
 Check = tuple[str, Callable[[], Iterable[Finding]]]
@@ -63,7 +65,8 @@ def _checks(patient: Patient, bench: Bench, site: Site) -> Iterator[Check]:
         yield f"compiler {arch}", partial(compilers, bench, arch, site.machine(), _absent(arch, wanted.arch))
     yield "headers", partial(headers, bench)
     for host in hosts:
-        yield f"host {host.name}", partial(qemu, bench, host, patient.kvm, _absent(host, wanted))
+        check = partial(qemu, bench, host, patient.kvm) if isinstance(host, QemuHost) else partial(lab, bench, host)
+        yield f"host {host.name}", partial(check, _absent(host, wanted))
     if patient.tree is not None:
         yield "tree", partial(_tree, patient, bench, patient.tree)
 

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from bisectbot.config.hosts import StoreLimits
 from bisectbot.doctor.finding import Finding, Status
-from bisectbot.model import Host
+from bisectbot.lab import Host
+from bisectbot.model import QemuHost
 
 _WORKTREE_GIB = 1.5  # measured on 6.1
 _FIRST_BUILD_GIB = 3.0  # the builder doesn't begin with less
@@ -48,7 +49,7 @@ def python() -> Finding:
 
 def memory(site: Site, hosts: Sequence[Host], jobs: int | None) -> Finding:
     """Tell whether the largest guest fits, and the compilers beside it."""
-    there, guest = site.memory_mib(), max(host.memory_mib for host in hosts)
+    there, guest = site.memory_mib(), max((host.memory_mib for host in hosts if isinstance(host, QemuHost)), default=0)
     width = jobs or site.cpus()
     detail = f"{there} MiB available"
     if there < guest:

@@ -86,8 +86,10 @@ class Group:
 class Processes:
     """The real thing; fits ports.Proc. `grace` is the seconds between TERM and KILL."""
 
-    def __init__(self, grace: float = 5.0) -> None:
+    def __init__(self, grace: float = 5.0, *, orphaned: bool = False) -> None:
+        """`orphaned`: what a child leaves running on purpose (a power command that starts a machine) outlives us."""
         self._grace = grace
+        self._orphaned = orphaned
         self._live: set[Group] = set()
         self._stopping = False
 
@@ -150,7 +152,7 @@ class Processes:
     def _start(self, argv: Sequence[str], out: IO[bytes], cwd: Path | None, env: Mapping[str, str] | None) -> Group:
         if self._stopping:
             raise InfraError(f"{argv[0]} isn't started: bisectbot is stopping")
-        name, value = orphans.mark()
+        mark = {} if self._orphaned else dict([orphans.mark()])
         try:
             popen = subprocess.Popen(
                 list(argv),
@@ -158,7 +160,7 @@ class Processes:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env=small_environment(env) | {name: value},
+                env=small_environment(env) | mark,
                 start_new_session=True,
             )
         except OSError as error:

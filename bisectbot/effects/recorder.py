@@ -25,11 +25,18 @@ _MAIN = "console"
 class RecordedConsole:
     """One boot on a recorded machine; fits ports.Console. `over` is asked whether the machine is back already."""
 
-    def __init__(self, tape: Tape, over: Callable[[], bool]) -> None:
+    def __init__(self, tape: Tape, over: Callable[[], bool], losses: Callable[[], int]) -> None:
         self.reset = False
+        self._losses = losses
+        self._losses_before = losses()
         self._tape = tape
         self._over = over
         self._finished = False
+
+    @property
+    def gap(self) -> bool:
+        """Whether the console was lost since the boot began, for however short a while."""
+        return self._losses() != self._losses_before
 
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
         """Yield bytes as they come, None after `patience` seconds without any; stop once finished.
@@ -113,7 +120,7 @@ class Recorder:
         """Begin a boot: everything from now on goes to `log` and is handed out, until the context is left."""
         self._tape.begin(log)
         try:
-            yield RecordedConsole(self._tape, over)
+            yield RecordedConsole(self._tape, over, lambda: self.losses)
         finally:
             self._tape.leave()
 

@@ -15,7 +15,7 @@ from bisectbot.visible import visible
 _OPERATIONAL = b"[SOL Session operational."
 # ipmitool looks after the session every 15 s; asking for more than its defaults finds a BMC that is gone within about
 # half a minute (otherwise minutes), and one that gave the session to somebody else at all: a silent machine otherwise.
-_ACTIVATE = ("-N", "1", "-R", "2", "sol", "activate", "usesolkeepalive")
+_ACTIVATE = ("-N", "2", "-R", "5", "sol", "activate", "usesolkeepalive")
 _DEACTIVATE_SECONDS = 10.0
 _LOOK = 0.25
 _MOST = 4096  # bytes of ipmitool's own words before a session

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bisectbot.model import Kernel, Trial
-from bisectbot.ports import Clock, Machine
+from bisectbot.errors import HostSick
+from bisectbot.model import Ending, Kernel, Trial
+from bisectbot.ports import Clock, Console, Machine
 from bisectbot.probe.watcher import Asked, Watcher
 
+# Endings that something missing led to, not something seen.
+_UNHEARD = (Ending.NO_OUTPUT, Ending.BOOT_HUNG, Ending.HUNG, Ending.LOST, Ending.REBOOTED)
 _TICK = 0.25  # seconds between two looks at the deadlines while the console is silent
 
 
@@ -26,11 +29,18 @@ def trials(  # noqa: PLR0913, PLR0917  (where, what, what for, and the three thi
         began = clock.now()
         for chunk in console.chunks(_TICK):
             ended = watcher.feed(chunk) if chunk else watcher.tick(clock.now() - began)
-            yield from (replace(trial, boot=boot, console=log, host=machine.name) for trial in ended)
+            yield from (_heard(replace(trial, boot=boot, console=log, host=machine.name), console) for trial in ended)
             if watcher.finished:
                 return
         for trial in watcher.end(reset=console.reset):
-            yield replace(trial, boot=boot, console=log, host=machine.name)
+            yield _heard(replace(trial, boot=boot, console=log, host=machine.name), console)
+
+
+def _heard(trial: Trial, console: Console) -> Trial:
+    """Return a trial that was heard; HostSick if it ended by what didn't come, and the console was broken meanwhile."""
+    if console.gap and trial.ending in _UNHEARD:
+        raise HostSick(f"the console was lost during the boot, so nothing follows from: {trial.reason}")
+    return trial
 
 
 def probe(  # noqa: PLR0913, PLR0917  (as trials)

@@ -33,12 +33,12 @@ class Asked:
 
     token: str  # random, for this boot alone
     deadlines: Deadlines
-    runs: int = 1  # trials, all on this boot
+    runs: int = 1  # trials, all on this boot; 0: it only has to boot
     signature: str | None = None  # a regular expression on crash titles: such a crash is the bug itself
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or not re.fullmatch(r"[0-9a-f]{8,64}", self.token):
-            raise ValueError(f"runs must be at least 1 and the token hexadecimal: {self}")
+        if self.runs < 0 or not re.fullmatch(r"[0-9a-f]{8,64}", self.token):
+            raise ValueError(f"runs must not be below 0 and the token must be hexadecimal: {self}")
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -130,6 +130,8 @@ class Watcher:
             self._close(Ending.WRONG_KERNEL, "what answered was not started for this boot: it tells another token")
         elif fact.release != self._kernel.release:
             self._close(Ending.WRONG_KERNEL, f"{visible(fact.release, 80)} runs there, not {self._kernel.release}")
+        elif self._asked.runs == 0:
+            self._emit(Ending.CLEAN, f"it booted: {self._kernel.release} runs, with {fact.cpus} CPUs")
 
     def _of_run(self, fact: Fact) -> None:
         match fact:
@@ -277,7 +279,7 @@ class Watcher:
         )
         self._run = None
         self._clean += ending is Ending.CLEAN
-        self.finished = ending is not Ending.CLEAN or self._clean == self._asked.runs
+        self.finished = ending is not Ending.CLEAN or self._clean >= self._asked.runs
 
     def _notes(self, crash: Crash | None, *, cut: bool) -> tuple[str, ...]:
         reports = [one.title for one in self._text.crashes if one != crash]
