@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from statistics import median
 
 from bisectbot.facts import State
@@ -9,6 +10,8 @@ from bisectbot.facts import State
 
 def seconds_left(state: State, remaining: int) -> float | None:
     """Return the seconds that `remaining` more commits will take, or None before the first is judged.
+
+    A real machine's way home is part of each boot.
 
     The first build begins with nothing and takes many times as long as those after it: it counts only while it is all
     that is known. The median, as one commit that hangs mustn't stretch all that follow.
@@ -22,7 +25,14 @@ def _seconds(state: State, commit: str) -> float:
     built, trials = state.builds.get(commit), state.trials.get(commit, ())
     build = 0.0 if built is None or built.from_store else built.seconds
     boots = {trial.boot: trial.boot_seconds for trial in trials}
-    return build + sum(boots.values()) + sum(trial.probe_seconds for trial in trials)
+    return build + sum(boots.values()) + _home_seconds(state, boots) + sum(trial.probe_seconds for trial in trials)
+
+
+def _home_seconds(state: State, boots: Collection[int]) -> float:
+    """Return what the ways home after some boots took; one that is still going on counts like the others."""
+    took = {home.boot: home.homed.seconds for home in state.homecomings}
+    usual = median(took.values()) if took else 0.0
+    return sum(took.get(boot, usual) for boot in boots)
 
 
 def in_words(seconds: float | None) -> str:

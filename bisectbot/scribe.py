@@ -8,11 +8,13 @@ from pathlib import Path
 
 from bisectbot import report
 from bisectbot.facts import Answered, Fact, Paused, State
+from bisectbot.lab import LabHost
 from bisectbot.loop import Work
 from bisectbot.model import BuildBroken, Culprit, EndUnproven, Kernel, Stuck, Trial
 from bisectbot.ports import Clock, CommitInfo, Deadline, Graph, Proc
 from bisectbot.report import Report, Session, Step, Working, maintainers
 from bisectbot.report.maintainers import Maintainers
+from bisectbot.report.session import Homecoming
 from bisectbot.session import Folder
 
 _MAINTAINERS_SECONDS = 60.0
@@ -92,6 +94,8 @@ class Scribe:
             bisect_log=state.answered.bisect_log if state.answered else "",
             boot_argv=self.boot_argv(booted, state) if booted else (),
             faults=tuple(f"{fault.stage} of {fault.commit[:12]}: {fault.text}" for fault in state.faults),
+            lab=plan.host if isinstance(plan.host, LabHost) else None,
+            homecomings=tuple(Homecoming(home.commit, home.boot, home.homed) for home in state.homecomings),
         )
 
     def _step(self, state: State, commit: str) -> Step:
@@ -147,11 +151,14 @@ def _culprit(state: State) -> str | None:
 def _stage_seconds(state: State) -> Mapping[str, float]:
     trials = [trial for known in state.trials.values() for trial in known]
     boots: dict[int, Trial] = {trial.boot: trial for trial in trials}
-    return {
+    seconds = {
         "build": sum(_build_seconds(built) for built in state.builds.values()),
         "boot": sum(trial.boot_seconds for trial in boots.values()),
         "probe": sum(trial.probe_seconds for trial in trials),
     }
+    if state.homecomings:
+        seconds["coming home"] = sum(home.homed.seconds for home in state.homecomings)
+    return seconds
 
 
 def _build_seconds(built: Kernel | BuildBroken) -> float:

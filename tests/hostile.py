@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
+from lab_samples import LAB, home
 from report_samples import CULPRIT, ENDINGS
 
 from bisectbot.model import BuildBroken, Crash, CrashKind, Fixup, Kernel, Trial
@@ -80,6 +81,14 @@ def session(text: str) -> Session:
         probe=replace(whole.probe, program=Path("/bin" + odd), args=(text,), signature=text),
         build=replace(whole.build, base=odd, make_vars=((text, text),), fixups=(Fixup(text, text),)),
     )
+
+
+def on_a_machine(text: str) -> Session:
+    """Return it as a session of a real machine, whose name, command line and homecomings are that text too."""
+    odd = home(2, "v5.8", text, 5.0, text, text)
+    kept = home(1, "v5.9-rc1", "by itself", 5.0, kept=True)
+    homes = (kept, replace(odd, homed=replace(odd.homed, notes=(text,))))
+    return replace(session(text), lab=replace(LAB, name=text, cmdline=(text,)), homecomings=homes)
 
 
 def _commit(info: CommitInfo, text: str) -> CommitInfo:

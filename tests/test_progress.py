@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock, a_kernel, a_plan, a_trial
+from fakes import FakeClock, a_host, a_kernel, a_plan, a_trial
+from lab_samples import LAB
 from rich.console import Console
 
 from bisectbot.cli import progress as module
 from bisectbot.cli.progress import Progress
-from bisectbot.facts import Built, Fact, Faulted, Opened, Row, State, Tried, apply, replay
+from bisectbot.facts import Built, CameHome, Fact, Faulted, Opened, Row, State, Tried, apply, replay
+from bisectbot.lab import Homed, Host
 from bisectbot.loop import Work
 from bisectbot.model import Ending, Range
 
@@ -21,12 +24,13 @@ _A, _B = "a" * 40, "b" * 40
 class _Log:
     """A log that is followed, and the session that it tells of."""
 
-    def __init__(self, *, terminal: bool = False) -> None:
+    def __init__(self, *, terminal: bool = False, host: Host | None = None) -> None:
         self.clock = FakeClock()
         self.text = io.StringIO()
         console = Console(file=self.text, force_terminal=terminal, width=200, highlight=False)
         self.progress = Progress(self.clock, lambda _: "evil \x1b[31m title [bold]", console)
-        state = replay([Row(0.0, Opened(a_plan(Path("/t"), Range(_B, (_A,)), runs=1), {}))])
+        plan = replace(a_plan(Path("/t"), Range(_B, (_A,)), runs=1), host=host or a_host())
+        state = replay([Row(0.0, Opened(plan, {}))])
         assert isinstance(state, State)
         self.state = state
 
@@ -65,6 +69,39 @@ def test_a_resumed_session_tells_no_verdict_twice() -> None:
         log.tell(Tried(a_trial(_A, 2, Ending.CLEAN)))
     assert "is BAD" not in log.text.getvalue()
     assert "aaaaaaaaaaaa is GOOD" in log.text.getvalue()
+
+
+def test_only_a_homecoming_out_of_the_ordinary_is_told() -> None:
+    """A machine that came home by itself is no news; what else it took, and a crash log that it kept, is."""
+    log = _Log()
+    with log.progress:
+        log.tell(CameHome(_B, 1, Homed("rack1", "by itself", 40.0)))
+        assert log.text.getvalue() == ""
+        log.tell(CameHome(_B, 2, Homed("rack1", "by a power cycle", 41.3, ("by itself: no \x1b answer",))))
+        log.tell(CameHome(_B, 3, Homed("rack1", "by itself", 9.0, crash_log=Path("consoles/3.pstore.txt"))))
+    first, second = log.text.getvalue().splitlines()
+    assert first == r"[  0:00]   rack1 is home again by a power cycle, after 41.3 s (by itself: no \x1b answer)"
+    assert second.endswith("rack1 is home again by itself, after 9.0 s; it kept a crash log: consoles/3.pstore.txt")
+
+
+@pytest.mark.parametrize(("host", "told"), [(LAB, True), (a_host(), False)])
+def test_a_machine_on_its_way_home_is_waited_for_aloud(
+    monkeypatch: pytest.MonkeyPatch, host: Host, *, told: bool
+) -> None:
+    """Once a commit is judged a log tells that a real machine is still to come home, until it has."""
+    monkeypatch.setattr(module, "_REMIND", 0.001)
+    log = _Log(host=host)
+    with log.progress:
+        log.progress.began(Work("boot", _B, log.clock.now()))
+        log.tell(Tried(a_trial(_B, 1, Ending.FIRED)))
+        while told and "still bringing the machine home from bbbbbbbbbbbb" not in log.text.getvalue():
+            pass
+        log.tell(CameHome(_B, 1, Homed("rack1", "by itself", 40.0)))
+        log.progress.began(Work("build", _A, log.clock.now()))
+        while "still building" not in log.text.getvalue():
+            pass
+    assert ("bringing" in log.text.getvalue()) == told
+    assert "bringing" not in log.text.getvalue().splitlines()[-1]
 
 
 def test_a_long_build_is_not_silent_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,12 @@ def harmless() -> dict[str, str]:
     return texts_of(hostile.session("x"))
 
 
+@cache
+def harmless_machine() -> dict[str, str]:
+    """Return the same of the hostile session on a real machine."""
+    return texts_of(hostile.on_a_machine("x"))
+
+
 def cells(tokens: Sequence[Token], columns: int) -> list[list[Token]]:
     """Return the body rows of the only table with so many columns."""
     rows: list[list[Token]] = []
@@ -115,6 +121,17 @@ def test_no_text_becomes_markdown(text: str) -> None:
     assert [token.type for token in ours] == [token.type for token in wanted]
     spans = {child.type for token in ours for child in token.children or []}
     assert spans <= {"text", "text_special", "code_inline", "strong_open", "strong_close", "link_open", "link_close"}
+
+
+@any_text
+def test_no_text_of_a_machine_becomes_markup(text: str) -> None:
+    """The same holds for what is told of a real machine: elements, blocks and what is visible stay ours."""
+    ours, wanted = texts_of(hostile.on_a_machine(text)), harmless_machine()
+    assert Elements(ours[HTML]).opened == Elements(wanted[HTML]).opened
+    blocks, blocks_wanted = PARSER.parse(ours[MARKDOWN]), PARSER.parse(wanted[MARKDOWN])
+    assert [token.type for token in blocks] == [token.type for token in blocks_wanted]
+    for name in (HTML, MARKDOWN):
+        assert {char for char in ours[name] if unicodedata.category(char)[0] == "C"} <= {"\n"}
 
 
 @any_text
@@ -207,7 +224,7 @@ def test_the_page_needs_nothing_else(ending: str) -> None:
 
 def test_a_huge_text_is_bounded() -> None:
     """A megabyte in every field still gives files that a browser opens: the report is no place for it."""
-    huge = texts_of(hostile.session("A <b> | `c` " * 100_000))
+    huge = texts_of(hostile.on_a_machine("A <b> | `c` " * 100_000))
     assert {name: len(text) < 500_000 for name, text in huge.items() if name != "bisect-log.txt"} == {
         HTML: True,
         MARKDOWN: True,

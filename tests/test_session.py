@@ -15,8 +15,9 @@ from fakes import a_kernel, a_plan, a_trial
 
 from bisectbot.effects.lock import Lock, first_free, is_held
 from bisectbot.errors import Busy, ConfigError
-from bisectbot.facts import Built, Fact, Opened, Row, Tried, replay
+from bisectbot.facts import Built, CameHome, Fact, Opened, Row, Tried, replay
 from bisectbot.forecast import in_words, seconds_left
+from bisectbot.lab import Homed
 from bisectbot.model import Ending, Range
 from bisectbot.session import Folder, all_folders, find_folder, new_folder
 
@@ -112,6 +113,16 @@ def _took(commit: str, build: float, boots: Sequence[float], *, stored: bool = F
     trials = [a_trial(commit, boot, Ending.FIRED) for boot in range(len(boots))]
     timed = [replace(trial, boot_seconds=boots[trial.boot], probe_seconds=1.0) for trial in trials]
     return [Built(kernel), *(Tried(trial) for trial in timed)]
+
+
+def test_the_estimate_counts_the_way_home() -> None:
+    """A real machine's way home belongs to each boot, and one that isn't over yet is taken to last as usual."""
+    first, second = _took(_A, 5.0, [2.0]), _took(_B, 5.0, [2.0])
+    second[1] = Tried(replace(a_trial(_B, 1, Ending.FIRED), boot_seconds=2.0, probe_seconds=1.0))
+    homes = [CameHome(_A, 0, Homed("rack1", "by itself", 40.0)), CameHome(_B, 1, Homed("rack1", "by itself", 60.0))]
+    assert _estimate([*first, *second], 3) == pytest.approx(3 * 8.0)
+    assert _estimate([*first, homes[0], *second], 3) == pytest.approx(3 * 48.0)
+    assert _estimate([*first, homes[0], *second, homes[1]], 3) == pytest.approx(3 * 68.0)
 
 
 def _estimate(facts: Sequence[Fact], remaining: int) -> float | None:

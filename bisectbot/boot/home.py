@@ -14,7 +14,7 @@ from enum import StrEnum
 from bisectbot.boot.identity import Identity, identify
 from bisectbot.boot.rails import check_machine
 from bisectbot.errors import HostSick, InfraError, Quarantined, Refused, Stranger, Unreachable
-from bisectbot.lab import LabHost, Owner
+from bisectbot.lab import BY_ITSELF, LabHost, Owner
 from bisectbot.ports import Clock, Deadline
 from bisectbot.power.switching import Switching
 from bisectbot.reach import Door, Switch
@@ -36,7 +36,7 @@ _SYSRQ = "for key in s u b; do echo $key >/proc/sysrq-trigger; sleep 1; done"
 class Rung(StrEnum):
     """What brought a machine home."""
 
-    WAIT = "by itself"
+    WAIT = BY_ITSELF
     SSH_REBOOT = "by a reboot over SSH"
     SYSRQ = "by sysrq over SSH"
     POWER_CYCLE = "by a power cycle"

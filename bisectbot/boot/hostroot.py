@@ -37,9 +37,9 @@ elif command -v mkinitcpio >/dev/null; then mkinitcpio -k "$1" -g "$2"
 else echo "neither mkinitramfs, dracut nor mkinitcpio is there"; exit 127; fi
 """
 
-# What a candidate left on the root file system: modules of releases that are ours. Kernels of the machine's own stay.
+# What a candidate left on the root file system, told by our releases' names. Kernels of the machine's own stay.
 _CLEAN = """
-for modules in /lib/modules/*-bb-*; do [ -d "$modules" ] && rm -rf "$modules"; done
+for left in /lib/modules/*-bb-* /boot/config-*-bb-*; do [ -e "$left" ] && rm -rf "$left"; done
 cd "$1" 2>/dev/null && rm -rf runs
 exit 0
 """
@@ -84,6 +84,8 @@ def prepare(shell: Shell, host: LabHost, kernel: Kernel, programs: Programs, dea
     else:
         # the tools want the folder, even where everything is built in
         _run(shell, ["sh", "-c", _EMPTY, "sh", kernel.release], "make a modules folder", deadline)
+    # where mkinitramfs looks for what the kernel can unpack
+    sent += kexec.send(shell, kernel.config, f"/boot/config-{kernel.release}", deadline)
     initramfs = f"{root}/initramfs"
     _run(shell, _maker(host, kernel.release, initramfs), "make an initramfs", deadline)
     kexec.sweep(shell, host, deadline)

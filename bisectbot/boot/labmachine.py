@@ -15,15 +15,12 @@ from bisectbot.boot.hostroot import Programs
 from bisectbot.boot.identity import Identity, identify
 from bisectbot.boot.labconsole import LabConsole, Sight
 from bisectbot.errors import HostSick, InfraError, Quarantined, Refused, Stranger
-from bisectbot.lab import BootMethod, Homed, LabHost, NetConsole, Payload
+from bisectbot.lab import CANDIDATE_WORDS, BootMethod, Homed, LabHost, NetConsole, Payload
 from bisectbot.model import Kernel
 from bisectbot.ports import ConsoleLog, Deadline
 from bisectbot.power.switching import Switching
 from bisectbot.reach import FactsWire, Me, Netboot, NetbootJob, Offer, Recorder, Shell
 
-# Distributions build kernels that show errors only; a warning is evidence too. A panic restarts the machine, after the
-# report had time to come out. A host's own words come later and win.
-_WORDS = ("loglevel=7", "panic=10")
 _CONSOLE_SECONDS = 30.0
 _LEFT_WITHIN = 120.0  # seconds that the old system may take to go down after the jump
 _SPARE = 60  # seconds beyond what a boot and its trials may take, until a watchdog resets the machine
@@ -210,7 +207,7 @@ class LabMachine:
             base = hostroot.own_words(boot.before.cmdline)
         tty = host.tty or (traits(host.arch).tty if host.console and not base else "")
         console = (f"console={tty}",) if tty else ()
-        return (*base, *console, *_WORDS, *host.cmdline, *self._network_words(), *boot.kernel_words)
+        return (*base, *console, *CANDIDATE_WORDS, *host.cmdline, *self._network_words(), *boot.kernel_words)
 
     def _network_words(self) -> Iterator[str]:
         """Yield how a candidate gets its network, where it reports, and where its netconsole goes."""

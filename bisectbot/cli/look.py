@@ -18,6 +18,7 @@ from bisectbot.facts import (
     Answered,
     BootBegan,
     Built,
+    CameHome,
     Fact,
     Faulted,
     Opened,
@@ -30,6 +31,7 @@ from bisectbot.facts import (
 )
 from bisectbot.model import Answer, BuildBroken, Culprit, EndUnproven, Kernel, Stuck
 from bisectbot.report import plain_lines, summary_json
+from bisectbot.report.machine import home_in_words
 from bisectbot.session import Folder, all_folders, find_folder
 from bisectbot.visible import visible
 
@@ -96,6 +98,7 @@ def _facts(folder: Folder, state: State | None) -> dict[str, object]:
         "session": folder.name,
         "standing": _standing(folder, state),
         "folder": str(folder.path),
+        "host": state.plan.host.name,
         "answer": journal.as_json_value(state.answered.answer) if state.answered else None,
         "judged": {commit: judgement.verdict for commit, judgement in state.judged()},
         "boots": state.boots,
@@ -107,7 +110,7 @@ def _line(folder: Folder, state: State | None) -> str:
     if state is None:
         return f"{folder.name}: empty; it was killed as it began"
     answer = f": {_in_words(state.answered.answer)}" if state.answered else ""
-    done = f"{len(state.judged())} commits judged, {state.boots} boots, {state.worked:.0f} s"
+    done = f"on {state.plan.host.name}: {len(state.judged())} commits judged, {state.boots} boots, {state.worked:.0f} s"
     return f"{folder.name}: {_standing(folder, state)}{answer}; {done}"
 
 
@@ -127,7 +130,7 @@ def _fact_lines(row: Row) -> list[str]:
     return lines + row.fact.bisect_log.splitlines() if isinstance(row.fact, Answered) else lines
 
 
-def _told(fact: Fact) -> str:  # noqa: PLR0911  one line a fact
+def _told(fact: Fact) -> str:  # noqa: C901, PLR0911  one line a fact
     match fact:
         case Opened(plan):
             return f"opened: bad {plan.range_.bad}, good {', '.join(plan.range_.goods)}, host {plan.host.name}"
@@ -141,6 +144,8 @@ def _told(fact: Fact) -> str:  # noqa: PLR0911  one line a fact
             return f"{commit} boot {boot} begins"
         case Tried(trial):
             return f"{trial.commit} boot {trial.boot}: {trial.ending}: {trial.reason}"
+        case CameHome(commit, boot, homed):
+            return f"{commit} boot {boot}: {home_in_words(homed)}"
         case Faulted(commit, stage, text):
             return f"{commit} {stage} failed for a reason of ours: {text}"
         case Paused(why, text):

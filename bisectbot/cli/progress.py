@@ -11,15 +11,17 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from bisectbot.facts import Answered, BootBegan, Built, Fact, Faulted, Opened, Paused, Resumed, State, Tried
+from bisectbot.facts import Answered, BootBegan, Built, CameHome, Fact, Faulted, Opened, Paused, Resumed, State, Tried
 from bisectbot.forecast import in_words, seconds_left
+from bisectbot.lab import LabHost
 from bisectbot.loop import Work
 from bisectbot.model import BuildBroken, Judgement, Kernel
 from bisectbot.ports import Clock
+from bisectbot.report.machine import home_in_words
 from bisectbot.visible import visible
 
 _REMIND = 60.0  # seconds between two lines that tell a log what is still going on
-_DOING = {"build": "building", "boot": "booting and probing"}
+_DOING = {"build": "building", "boot": "booting and probing", "home": "bringing the machine home from"}
 
 
 @dataclass
@@ -68,6 +70,8 @@ class Progress:
 
     def began(self, work: Work) -> None:
         """Tell what a slot begins to do."""
+        if work.stage == "boot":
+            self._flight.pop("home", None)
         self._flight[work.stage] = work
         self.say(f"  {_DOING[work.stage]} {work.commit[:12]} {self.title(work.commit)}")
 
@@ -90,6 +94,10 @@ class Progress:
                 lines = [f"{kernel.commit[:12]} {taken}: {kernel.release}"]
             case Tried(trial):
                 lines = [f"{trial.commit[:12]} boot {trial.boot}: {trial.ending}: {trial.reason}"]
+            case CameHome(_, _, homed):
+                self._flight.pop("home", None)
+                # every boot ends so: only what is out of the ordinary is told
+                lines = [] if homed.by_itself and not homed.crash_log else [home_in_words(homed)]
             case Faulted(commit, stage, text):
                 lines = [f"{stage} of {commit[:12]} failed for a reason of ours, not counted: {text}"]
             case Paused(why, text):
@@ -103,8 +111,13 @@ class Progress:
             found = state.judgement(commit)
             if commit not in self._said and isinstance(found, Judgement):
                 self._said.add(commit)
-                self._flight.pop("boot", None)
+                self._leave(state, commit)
                 self.say(f"  {commit[:12]} is {found.verdict.upper()}: {found.why}")
+
+    def _leave(self, state: State, commit: str) -> None:
+        """Note that a boot is over; a real machine has to come home then."""
+        if self._flight.pop("boot", None) and isinstance(state.plan.host, LabHost):
+            self._flight["home"] = Work("home", commit, self.clock.now())
 
     def _step(self) -> str:
         done = len(self._state.judged()) if self._state else 0

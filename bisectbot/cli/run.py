@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from bisectbot.cli.wiring import Desk, open_desk, program_for, versions
 from bisectbot.errors import ConfigError
 from bisectbot.facts import Opened, Resumed, Row, replay
 from bisectbot.journal import Journal
+from bisectbot.lab import LabHost
 from bisectbot.model import Terms
 from bisectbot.plan import Plan, RangeRequest, check_range
+from bisectbot.report.machine import Described, described
 from bisectbot.session import find_folder, new_folder
 
 
@@ -116,19 +119,33 @@ def _foreseen(desk: Desk, plan: Plan) -> dict[str, object]:
         "steps": len(plan.range_.ends) + len(candidates).bit_length(),
         "host": plan.host.name,
         "arch": plan.build.arch,
+        "machine": asdict(real) if (real := _real(plan)) else None,
         "fragments": [str(path) for path in plan.build.fragments],
         "reproducer": str(plan.probe.program),
     }
 
 
+def _real(plan: Plan) -> Described | None:
+    return described(plan.host) if isinstance(plan.host, LabHost) else None
+
+
+def _machine_lines(real: Described) -> list[str]:
+    return [
+        f"candidates started by {real.boots}, run with {real.payload}",
+        f"power: {real.power}; console: {real.console}",
+    ]
+
+
 def _foreseen_lines(desk: Desk, plan: Plan) -> list[str]:
-    facts = _foreseen(desk, plan)
+    facts, real = _foreseen(desk, plan), _real(plan)
+    connected = f"; {plan.host.name} was not connected to" if real else ""
     return [
         f"{facts['commits']} commits, about {facts['steps']} steps (both ends are tested first)",
         f"bad end {plan.range_.bad}, good end {', '.join(plan.range_.goods)}",
         f"host {plan.host.name} ({plan.build.arch}), base {plan.build.base}, make -j{plan.build.jobs}",
+        *(_machine_lines(real) if real else ()),
         *(f"fragment {path}" for path in plan.build.fragments),
         f"reproducer {plan.probe.program} {' '.join(plan.probe.args)}".rstrip(),
         f"{plan.probe.runs} clean runs make a commit good; {plan.probe.tries} boots without a verdict make it a skip",
-        "nothing was built or started",
+        f"nothing was built or started{connected}",
     ]

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from bisectbot.arch import traits
+from bisectbot.lab import LabHost, Payload
 from bisectbot.model import BuildRecipe, Culprit, EndUnproven, Kernel, Span, Trial
+from bisectbot.report.onmachine import on_machine
 from bisectbot.report.session import Session
+from bisectbot.report.shellwords import quoted, without_token
 from bisectbot.visible import visible
 
 # Where QEMU's console, monitor and files go is the bot's affair; by hand all of it is the terminal's.
 _BOTS_OWN = frozenset({"-serial", "-chardev", "-mon", "-monitor", "-qmp", "-display", "-pidfile", "-D", "-d"})
 _BOTS_OWN_ALONE = frozenset({"-nographic", "-daemonize"})
 _BY_HAND = "-display none -monitor none -serial stdio"
-_TOKEN = "bisectbot.token="  # noqa: S105  a word on the kernel command line, not a secret
 _LONGEST_OUTPUT = 600
+_CODES = "0 nothing seen, 1 to 124, 126 or 127 the bug, 125 can't tell."
 _PROTOCOL = (
     'Each line of ours begins with "@bb"; "out" lines hold what the reproducer printed, the "end" line its exit '
-    "code: 0 nothing seen, 1 to 124, 126 or 127 the bug, 125 can't tell."
+    f"code: {_CODES}"
 )
+_OVER_SSH = f"The reproducer's exit code tells: {_CODES}"
 
 
 def commit_to_show(session: Session) -> str:
@@ -33,14 +35,20 @@ def commit_to_show(session: Session) -> str:
             return session.range_.bad
 
 
-def commands(session: Session) -> str:
-    """Return a script for bash that builds and boots that commit in a folder of its own."""
-    parts = (_worktree(session), _configure(session), _build(session.build, _make(session)), _boot(session))
+def commands(session: Session, lab: LabHost | None = None) -> str:
+    """Return a script for bash that builds and boots that commit in a folder of its own; `lab`: on that machine."""
+    parts = (
+        _worktree(session),
+        _configure(session),
+        _build(session.build, _make(session)),
+        _boot(session, lab),
+        _clean(session),
+    )
     return "\n".join(line for part in parts for line in part)
 
 
 def _worktree(session: Session) -> Iterator[str]:
-    tree = _quoted(session.tree)
+    tree = quoted(session.tree)
     yield "# a worktree of its own: your checkout stays as it is"
     yield 'W=$(mktemp -d) && mkdir "$W/out"'
     yield f'git -C {tree} worktree add --detach "$W/tree" {commit_to_show(session)}'
@@ -62,8 +70,8 @@ def _make(session: Session) -> str:
         words.append(f"CROSS_COMPILE={traits(recipe.arch).cross}")
     everywhere = [compiler for compiler in recipe.compilers if compiler.span == Span()]
     if everywhere:
-        words.append(f"CC={_quoted(everywhere[0].command)}")
-    words += [f"{_quoted(name)}={_quoted(value)}" for name, value in recipe.make_vars]
+        words.append(f"CC={quoted(everywhere[0].command)}")
+    words += [f"{quoted(name)}={quoted(value)}" for name, value in recipe.make_vars]
     return f'make O="$W/out" {" ".join(words)}'
 
 
@@ -71,9 +79,9 @@ def _configure(session: Session) -> Iterator[str]:
     recipe = session.build
     yield "# the configuration"
     base = recipe.base
-    yield f"{_make(session)} {base}" if base in ("tinyconfig", "defconfig") else f'cp {_quoted(base)} "$W/out/.config"'
+    yield f"{_make(session)} {base}" if base in ("tinyconfig", "defconfig") else f'cp {quoted(base)} "$W/out/.config"'
     if recipe.fragments:
-        fragments = " ".join(_quoted(fragment) for fragment in recipe.fragments)
+        fragments = " ".join(quoted(fragment) for fragment in recipe.fragments)
         yield f'scripts/kconfig/merge_config.sh -m -O "$W/out" "$W/out/.config" {fragments}'
     yield f"{_make(session)} olddefconfig"
     step = session.step(commit_to_show(session))
@@ -89,15 +97,21 @@ def _build(recipe: BuildRecipe, make: str) -> Iterator[str]:
     yield f"{make} -j{recipe.jobs} {traits(recipe.arch).target}"
 
 
-def _boot(session: Session) -> Iterator[str]:
-    yield "# boot it; the initramfs runs the reproducer and reboots, which ends QEMU"
-    if not session.boot_argv:
-        yield f"# (on the host {visible(session.host, 80)}; no QEMU command is known for it)"
-        return
+def _boot(session: Session, lab: LabHost | None) -> Iterator[str]:
     image = f'"$W/out/{traits(session.build.arch).image}"'
-    yield " ".join(_qemu(session.boot_argv, image))
+    if lab is not None:
+        yield from on_machine(session, lab, commit_to_show(session), _make(session), image)
+        return
+    yield "# boot it; the initramfs runs the reproducer and reboots, which ends QEMU"
+    if session.boot_argv:
+        yield " ".join(_qemu(session.boot_argv, image))
+    else:
+        yield f"# (on the host {visible(session.host, 80)}; no QEMU command is known for it)"
+
+
+def _clean(session: Session) -> Iterator[str]:
     yield "# when done"
-    yield f'cd / && git -C {_quoted(session.tree)} worktree remove --force "$W/tree" && rm -r "$W"'
+    yield f'cd / && git -C {quoted(session.tree)} worktree remove --force "$W/tree" && rm -r "$W"'
 
 
 def _qemu(argv: Sequence[str], image: str) -> Iterator[str]:
@@ -110,26 +124,17 @@ def _qemu(argv: Sequence[str], image: str) -> Iterator[str]:
             next(words, None)
             yield f"-kernel {image}"
         elif word == "-append":
-            yield f"-append {_quoted(without_token(next(words, '')))}"
+            yield f"-append {quoted(without_token(next(words, '')))}"
         elif word not in _BOTS_OWN_ALONE:
-            yield _quoted(word)
+            yield quoted(word)
     yield _BY_HAND
 
 
-def without_token(cmdline: str) -> str:
-    """Return a kernel command line without the word that proves a boot is the bot's own."""
-    return " ".join(word for word in cmdline.split() if not word.startswith(_TOKEN))
-
-
-def _quoted(text: str | Path) -> str:
-    return shlex.quote(visible(str(text), 2000))
-
-
-def expected(session: Session) -> tuple[str, ...]:
+def expected(session: Session, lab: LabHost | None = None) -> tuple[str, ...]:
     """Return what the console should show, one sentence or line each."""
     commit = commit_to_show(session)
     step = session.step(commit)
-    told = [_PROTOCOL]
+    told = [_OVER_SSH if lab and lab.payload is Payload.HOST else _PROTOCOL]
     for trial in step.trials if step else ():
         if trial.counts:
             return (*told, f"Seen here ({trial.ending}): {_counts(trial)}")

@@ -10,7 +10,9 @@ from bisectbot.model import Culprit, Kernel
 from bisectbot.render import render
 from bisectbot.report import byhand
 from bisectbot.report.culprit import Found, Neighbour, candidates, found
+from bisectbot.report.discretion import discreet
 from bisectbot.report.evidence import Row, boots, builds, rows
+from bisectbot.report.machine import RealMachine, real_machine
 from bisectbot.report.mail import Mail, headers, write_mail
 from bisectbot.report.meaning import Meaning, explain, named
 from bisectbot.report.session import Session
@@ -63,10 +65,12 @@ class Report:
     by_hand: str
     expected: tuple[str, ...]
     mail: Mail | None
+    machine: RealMachine | None  # None: QEMU plays it
 
 
 def draw_up(session: Session) -> Report:
-    """Return the report of a session, as far as it is known."""
+    """Return the report of a session, as far as it is known; what a lab keeps to itself is nowhere in it."""
+    whole, session = session, discreet(session)
     table = rows(session)
     culprit = found(session, session.outcome.commit) if isinstance(session.outcome, Culprit) else None
     return Report(
@@ -82,9 +86,10 @@ def draw_up(session: Session) -> Report:
         began=_iso(session.began),
         latest=_iso(session.latest),
         ends=_ends(session),
-        by_hand=byhand.commands(session),
-        expected=byhand.expected(session),
+        by_hand=byhand.commands(session, whole.lab),
+        expected=byhand.expected(session, whole.lab),
         mail=write_mail(session, culprit) if culprit else None,
+        machine=real_machine(session, whole.lab) if whole.lab else None,
     )
 
 

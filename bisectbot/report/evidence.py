@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bisectbot.model import BuildBroken, Culprit, Ending, Judgement, Kernel, Terms, Trial, Verdict
-from bisectbot.report.session import Session, Step
+from bisectbot.report.session import Homecoming, Session, Step
 from bisectbot.visible import visible
 
 # What our reproducer counts; another one's numbers are shown under its own names.
@@ -91,7 +91,7 @@ def _row(session: Session, number: int, step: Step) -> Row:
         boot_seconds=boot_seconds(trials),
         probe_seconds=sum(trial.probe_seconds for trial in trials),
         from_store=bool(step.built and step.built.from_store),
-        logs=_logs(session.folder, step),
+        logs=_logs(session, step),
         notes=tuple(dict.fromkeys(note for trial in trials for note in trial.notes))[:_MOST_NOTES],
     )
 
@@ -160,11 +160,20 @@ def boot_seconds(trials: Iterable[Trial]) -> float:
     return sum(boots.values())
 
 
-def _logs(folder: Path, step: Step) -> tuple[Link, ...]:
+def _logs(session: Session, step: Step) -> tuple[Link, ...]:
+    folder = session.folder
     found = [link(folder, step.built.log, "build")] if step.built and step.built.log else []
     consoles = {trial.boot: trial.console for trial in step.trials if trial.console}
     found += [link(folder, console, f"boot {boot}") for boot, console in sorted(consoles.items())]
+    homes = [home for home in session.homecomings if home.commit == step.commit.commit]
+    found += [kept for home in homes for kept in kept_log(folder, home)]
     return tuple(found[:_MOST_LOGS])
+
+
+def kept_log(folder: Path, home: Homecoming) -> tuple[Link, ...]:
+    """Return a link to what a machine kept of the crash of a boot, if it kept anything."""
+    path = home.homed.crash_log
+    return (link(folder, path, f"crash log of boot {home.boot}"),) if path else ()
 
 
 def link(folder: Path, path: Path, text: str) -> Link:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bisectbot.lab import Homed, LabHost
 from bisectbot.model import Answer, BuildBroken, BuildRecipe, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial
 from bisectbot.ports import CommitInfo
 from bisectbot.report.maintainers import Maintainers
@@ -44,6 +45,15 @@ class Interrupted:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Homecoming:
+    """How a real machine came home after one boot."""
+
+    commit: str
+    boot: int
+    homed: Homed
+
+
 Outcome = Answer | Working | Fault | Interrupted
 
 
@@ -74,6 +84,8 @@ class Session:
     bisect_log: str = ""  # as `git bisect log` prints it
     boot_argv: tuple[str, ...] = ()  # as QEMU was started for a trial: -kernel, -initrd and -append among them
     faults: tuple[str, ...] = ()  # of ours that were survived, one line each
+    lab: LabHost | None = None  # the host, if it is a real machine; taken off before anything is rendered
+    homecomings: tuple[Homecoming, ...] = ()  # of a real machine, oldest first
 
     def info(self, commit: str) -> CommitInfo | None:
         """Return what is known of a commit, or None."""

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from bisectbot.model import EndUnproven, Verdict
 from bisectbot.report.document import HTML, MAIL, MARKDOWN, Report
 from bisectbot.report.evidence import Row, count, rate
+from bisectbot.report.machine import RealMachine
+from bisectbot.report.session import Fault
 from bisectbot.visible import cut, visible
 
 _ROW_KEYS = ("commit", "title", "verdict", "why", "saw", "boots", "build_seconds", "boot_seconds", "probe_seconds")
@@ -32,10 +34,34 @@ def summary_json(report: Report) -> dict[str, object]:
         "stage_seconds": {name: round(seconds, 3) for name, seconds in session.stage_seconds.items()},
         "verdicts": [{key: asdict(row)[key] for key in _ROW_KEYS} for row in report.rows],
         "cautions": list(culprit.cautions) if culprit else [],
+        "host": session.host,
+        "machine": _machine(report.machine),
         "session": session.name,
         "report": str(session.folder / MARKDOWN),
         "report_html": str(session.folder / HTML),
         "mail": str(session.folder / MAIL) if report.mail else None,
+    }
+
+
+def _machine(machine: RealMachine | None) -> dict[str, object] | None:
+    """Return what is known of a real machine, None where QEMU played it."""
+    if machine is None:
+        return None
+    median = machine.median_seconds
+    return {
+        **asdict(machine.described),
+        "came_home_by_itself": machine.ordinary,
+        "median_home_seconds": None if median is None else round(median, 3),
+        "rescues": [
+            {
+                "boot": one.boot,
+                "commit": one.commit,
+                "how": one.how,
+                "seconds": round(one.seconds, 3),
+                "tried": list(one.tried),
+            }
+            for one in machine.rescues
+        ],
     }
 
 
@@ -60,10 +86,26 @@ def _lines(report: Report) -> Iterator[str]:
         f"  {count(len(report.rows), 'step')}, {count(report.builds, 'build')}, {count(report.boots, 'boot')}, "
         f"{session.seconds:.0f} s"
     )
-    yield from (f"  next: {text}" for text in (() if report.culprit else report.meaning.advice[-1:]))
+    yield from _home(report.machine)
+    yield from (f"  next: {text}" for text in _next(report))
     yield f"  report: {visible(str(session.folder / HTML), 500)} (and {MARKDOWN})"
     if report.mail:
         yield f"  mail to read and send: {visible(str(session.folder / MAIL), 500)}"
+
+
+def _home(machine: RealMachine | None) -> Iterator[str]:
+    if machine is None:
+        return
+    name = visible(machine.described.name, 80)
+    rescued = len(machine.rescues) + machine.more
+    yield f"  {name} came home by itself after {count(machine.ordinary, 'boot')}, otherwise after {rescued}"
+
+
+def _next(report: Report) -> tuple[str, ...]:
+    """Return what to do: after a fault first what mends it, else the last and surest advice."""
+    if report.culprit:
+        return ()
+    return report.meaning.advice if isinstance(report.session.outcome, Fault) else report.meaning.advice[-1:]
 
 
 def _telling(row: Row, report: Report) -> bool:
