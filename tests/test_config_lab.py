@@ -89,6 +89,9 @@ def console(kind: str, **keys: str) -> Changes:
     return {"hosts.a.console.kind": f"'{kind}'", **{f"hosts.a.console.{key}": value for key, value in keys.items()}}
 
 
+NETCONSOLE = console("netconsole", address="'10.0.0.1'") | {"hosts.a.network.ip": "'10.0.0.7::10.0.0.1:255.255.255.0'"}
+
+
 def second(**keys: str) -> Changes:
     """Return what adds a host that has nothing in common with the first, but for the keys given (dots as __)."""
     own: Changes = {
@@ -239,7 +242,7 @@ def test_every_kind_of_power_is_read(changes: Changes, made: object) -> None:
         (console("sol"), SolConsole()),
         (console("tcp", address="'FE80::1%eth0'", port="7001"), TcpConsole("fe80::1%eth0", 7001)),
         (console("command", command="['console', '-f', 'a']"), CommandConsole(("console", "-f", "a"))),
-        (console("netconsole", address="'10.0.0.1'"), NetConsole("10.0.0.1")),
+        (NETCONSOLE, NetConsole("10.0.0.1")),
         (console("file", path="'/var/consoles/a'"), FileConsole(Path("/var/consoles/a"))),
         (console("none"), None),
     ],
@@ -574,7 +577,7 @@ OF_A_KIND: list[tuple[Changes, str, str | None, str]] = [
     (console("tcp", address="'x'", port="1"), "console.port", None, "is missing; accepted: an integer, 1 to 65535"),
     (console("tcp", address="'x'", port="1"), "console.address", "'-x'", "is '-x'"),
     (console("command", command="['x']"), "console.command", "'x'", "accepted: a list of words"),
-    (console("netconsole", address="'10.0.0.1'"), "console.address", "'bot'", "is 'bot'; accepted: an IPv4 address"),
+    (NETCONSOLE, "console.address", "'bot'", "is 'bot'; accepted: an IPv4 address"),
     (console("file", path="'/x'"), "console.path", "'x'", "which depends on where bisectbot is started"),
     (console("sol"), "console.port", "3", "no such key; accepted: kind"),
 ]  # fmt: skip
@@ -660,6 +663,16 @@ HOST_PAYLOAD: Changes = {f"{A}.payload": "'host'"}
             without("network") | console("netconsole", address="'10.0.0.1'"),
             f"{A}.console.kind",
             'is "netconsole", which needs the table network',
+        ),
+        (
+            NETCONSOLE | {f"{A}.network.ip": "'dhcp'"},
+            f"{A}.network.ip",
+            "is 'dhcp', and netconsole begins before an address is asked for",
+        ),
+        (
+            NETCONSOLE | {f"{A}.network.ip": "':::::eth0:dhcp'"},
+            f"{A}.network.ip",
+            "and netconsole begins before an address is asked for",
         ),
         (
             {f"{A}.make_initramfs": "['mk', '{release}', '{output}']"},
@@ -754,6 +767,7 @@ def test_mistakes_of_all_tables_come_at_once() -> None:
             f"{A}.ssh.port": "'x'",
             f"{A}.power.cipher": "1",
             f"{A}.console.kind": "'netconsole'",
+            f"{A}.network.ip": "'10.0.0.7'",
             f"{A}.pxe.mac": "'x'",
             "pxe.lab.mode": "'x'",
             **second(**B_IPMI, boot="'pxe'", folder="'/'"),

@@ -257,7 +257,7 @@ def test_sol_begins_behind_ipmitools_own_word(said: Path) -> None:
     words = "-I lanplus -C 3 -E -H 10.0.0.7 -p 9001 -U admin"
     assert said.read_text().splitlines() == [
         f"s3cret: {words} sol deactivate",
-        f"s3cret: {words} -N 1 -R 2 sol activate usesolkeepalive",
+        f"s3cret: {words} -N 2 -R 5 sol activate usesolkeepalive",
     ]
     assert "s3cret" not in " ".join(ipmitool(POWER))
 

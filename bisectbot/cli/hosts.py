@@ -26,7 +26,7 @@ from bisectbot.cli.single import boot_only
 from bisectbot.config import hosts as config
 from bisectbot.config.hosts import Config
 from bisectbot.doctor.finding import Finding, Status, worst
-from bisectbot.doctor.host import Reach, examine_host
+from bisectbot.doctor.host import Reach, Timed, examine_host
 from bisectbot.effects.recorder import Recorder
 from bisectbot.effects.ssh import scan
 from bisectbot.errors import BisectbotError, ConfigError, HostSick, InfraError
@@ -56,7 +56,9 @@ def hosts() -> None:
 def list_hosts(output: Output, hosts: Path | None) -> None:
     """List the hosts: how each is booted, switched and listened to, and whether it is set aside.
 
-    Nothing is connected to. Exit status 0; 2 if hosts.toml has a mistake.
+    Nothing is connected to.
+
+    Exit status 0: done; 2: a mistake in hosts.toml.
     """
     loaded = config.load(hosts)
     found = rows(loaded, Lab.here().book)
@@ -98,7 +100,7 @@ def _told(output: Output, lab: Lab, host: LabHost) -> list[Finding]:
     return list(printed(found, doing))
 
 
-def _examined(lab: Lab, host: LabHost) -> Iterator[Finding]:
+def _examined(lab: Lab, host: LabHost) -> Iterator[Timed]:
     """Yield what is found; one machine that can't be looked at doesn't keep the others from it."""
     try:
         with lab.lock(host), _following(lab, host) as (keeping, recorded):
@@ -106,7 +108,7 @@ def _examined(lab: Lab, host: LabHost) -> Iterator[Finding]:
                 Reach(lab.way(host), lab.me, lab.book, scan, keeping, recorded, lab.netboot(host)),
             )
     except BisectbotError as error:
-        yield Finding("check", Status.FAIL, error.message, error.hint)
+        yield Timed("check", Status.FAIL, error.message, error.hint)
 
 
 @contextmanager

@@ -58,10 +58,15 @@ def _results(one: Draft) -> Iterator[Mistake]:
         yield Mistake((*one.at, "console", "kind"), 'is "sol", which needs power of kind "ipmi": it is that BMC\'s')
     if console == "netconsole" and "network" not in one.raw:
         yield Mistake((*one.at, "console", "kind"), 'is "netconsole", which needs the table network')
-    network = one.raw.get("network")
-    if console == "netconsole" and isinstance(network, dict) and network.get("ip") == "dhcp":
-        reason = 'is "dhcp", and netconsole begins before an address is asked for: give it, as the kernel\'s ip= has it'
+    if console == "netconsole" and (ip := _ip(one)) and not ip[0].isdigit():
+        reason = f"is {shown(ip)}, and netconsole begins before an address is asked for: give the machine's own"
         yield Mistake((*one.at, "network", "ip"), reason)
+
+
+def _ip(one: Draft) -> str:
+    network = one.raw.get("network")
+    ip = network.get("ip") if isinstance(network, dict) else None
+    return ip if isinstance(ip, str) else ""
 
 
 def _kind(one: Draft, key: str) -> str:
