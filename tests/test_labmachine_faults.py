@@ -1,0 +1,172 @@
+"""A machine that isn't ours is left alone, and one that is always comes home, whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakelab import BASE, BOT, WEDGED, FakeSwitch
+from labbench import DONE, KERNEL, SERIAL, Bench
+
+from bisectbot.boot.home import Rung
+from bisectbot.errors import Busy, HostSick, InfraError, Quarantined, Refused, Stranger, Unreachable
+from bisectbot.lab import Owner
+from bisectbot.reach import Said
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Return a bench with a machine that has kexec, a serial console and a switch."""
+    return Bench(tmp_path)
+
+
+# --- who may not be touched --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"marked": False}, Refused),
+        ({"marker": "rack2"}, Stranger),
+        ({"machine_id": BOT.machine_id}, Stranger),
+        ({"door_fault": Stranger("another key")}, Stranger),
+        ({"door_fault": Refused("no login")}, Refused),
+        ({"held": Said(3, f"1800\n{Owner('bench2', 'm', 'b', 77, 1)}\n")}, Busy),
+    ],
+)
+def test_a_machine_that_isnt_ours_to_use_is_left_alone(
+    bench: Bench, change: dict[str, object], error: type[Exception]
+) -> None:
+    """Nothing is uploaded, nothing rebooted or switched, and a lock that another bot has isn't given back for it."""
+    for name, value in change.items():
+        setattr(bench.machine, name, value)
+    bot = bench.bot()
+    with pytest.raises(error):
+        bench.boot(bot)
+    bot.close()
+    assert (bench.machine.acts, bench.machine.files, bench.machine.power) == ([], {}, True)
+    assert "give back" not in bench.machine.asked
+    assert bot.homed() is None
+
+
+def test_a_machine_that_was_never_seen_isnt_switched(bench: Bench) -> None:
+    """One that doesn't answer is waited for; whether it may lose its power nobody knows."""
+    bench.machine.running = WEDGED
+    with pytest.raises(HostSick, match="has never shown that it may be switched") as caught:
+        bench.boot()
+    assert caught.value.hint == "bisectbot hosts check rack1"
+    assert bench.machine.acts == []
+    bench.machine.up_at = bench.machine.clock.now() + 100
+    bench.machine.running = BASE
+    assert bench.boot()[0] == KERNEL + DONE
+
+
+def test_a_known_machine_is_brought_home_first(bench: Bench) -> None:
+    """It was left with a hanging candidate, by a bot that was killed."""
+    bench.book.proven(SERIAL, "6.1.0-base")
+    bench.machine.running = WEDGED
+    heard, _ = bench.boot()
+    assert heard == KERNEL + DONE
+    assert bench.machine.acts == ["cycle", "jump"]
+
+
+def test_a_console_that_cant_be_listened_to_ends_it_before_anything(bench: Bench) -> None:
+    """Without it a boot would tell nothing."""
+    bench.recorder.fault = HostSick("the console can't be listened to")
+    with pytest.raises(HostSick, match="listened to"):
+        bench.boot()
+    assert (bench.machine.logins, bench.machine.acts) == (0, [])
+
+
+def test_a_machine_that_was_set_aside_isnt_asked(bench: Bench) -> None:
+    """Not even over SSH."""
+    bench.book.set_aside(SERIAL, "it hung")
+    with pytest.raises(Quarantined, match="it hung"):
+        bench.boot()
+    assert bench.machine.logins == 0
+
+
+# --- whatever happens, home --------------------------------------------------------------------
+
+
+def test_a_wedged_candidate_is_cycled(bench: Bench) -> None:
+    """It said nothing of a restart, so after its last words it isn't waited for."""
+    bench.machine.candidate, bench.machine.leaves = ((1.0, KERNEL),), None
+    _, homed = bench.boot()
+    assert homed is not None
+    assert homed.how == Rung.POWER_CYCLE
+    assert bench.machine.acts == ["jump", "cycle"]
+    assert bench.machine.running == BASE
+
+
+def test_a_machine_that_doesnt_come_home_is_set_aside(bench: Bench) -> None:
+    """No bot uses it until a person has seen to it; the lock isn't given back to nobody."""
+    bench.machine.candidate, bench.machine.leaves = ((1.0, KERNEL),), None
+    bench.switch = FakeSwitch(bench.machine, deaf=True)
+    bot = bench.bot()
+    with pytest.raises(Quarantined, match="could not be brought back"):
+        bench.boot(bot)
+    assert bot.homed() is None
+    known = bench.book.recall(SERIAL)
+    assert known is not None
+    assert "could not be brought back" in known.quarantined
+    assert known.release == "6.1.0-base"
+    with pytest.raises(Quarantined):
+        bench.boot()
+    bot.close()
+
+
+def test_another_system_than_before_is_no_home(bench: Bench) -> None:
+    """A machine that comes back with another kernel than it had is set aside."""
+
+    def upgrade() -> None:
+        bench.machine.release = "6.1.0-other"
+
+    with pytest.raises(Quarantined, match=r"6\.1\.0-other, not with 6\.1\.0-base"):
+        bench.boot(then=upgrade)
+
+
+def test_a_bot_that_is_told_to_stop_brings_it_home(bench: Bench) -> None:
+    """The boot ends with a fault of ours, and the machine isn't left behind."""
+    bench.machine.candidate, bench.machine.leaves = ((1.0, KERNEL),), None
+    bot = bench.bot()
+    with pytest.raises(InfraError, match="stopping"):
+        bench.boot(bot, first=bot.stop, then=lambda: pytest.fail("it was listened to"))
+    homed = bot.homed()
+    assert homed is not None
+    assert homed.how == Rung.POWER_CYCLE
+    assert bench.machine.running == BASE
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt(), Unreachable("gone")])
+def test_whatever_is_raised_meanwhile_the_machine_comes_home(bench: Bench, error: BaseException) -> None:
+    """A bug of ours, or Ctrl-C: home first, and the error is told."""
+
+    def fail() -> None:
+        raise error
+
+    bot = bench.bot()
+    with pytest.raises(type(error)):
+        bench.boot(bot, then=fail)
+    assert bench.machine.running == BASE
+    assert bot.homed() is not None
+
+
+def test_a_fault_before_the_jump_leaves_the_machine_running(bench: Bench) -> None:
+    """An upload that is cut: the known-good system never went away, and is seen to be well."""
+    bench.machine.cut = HostSick("the connection ended")
+    bot = bench.bot()
+    with pytest.raises(HostSick, match="connection ended"):
+        bench.boot(bot)
+    assert (bench.machine.acts, bench.machine.boots) == ([], 1)
+    homed = bot.homed()
+    assert homed is not None
+    assert homed.how == Rung.WAIT
+
+
+def test_an_old_system_that_doesnt_leave(bench: Bench) -> None:
+    """It goes on answering after the jump: a fault of ours after two minutes, and no candidate's silence."""
+    bench.machine.enter_candidate = lambda: None  # type: ignore[method-assign]
+    with pytest.raises(HostSick, match="still runs its old system 120 s after"):
+        bench.boot(seconds=1000)
+    assert (bench.machine.acts, bench.machine.running) == (["jump"], BASE)
