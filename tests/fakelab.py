@@ -11,7 +11,7 @@ from pathlib import Path
 from fakes import FakeClock
 from fakewires import FakeOffer, FakeWire
 
-from bisectbot.boot import home, hostroot, kexec, pstore, rails
+from bisectbot.boot import echo, home, hostroot, kexec, pstore, rails
 from bisectbot.boot.identity import _LOOK
 from bisectbot.doctor import host as checks
 from bisectbot.errors import HostSick, InfraError, Unreachable
@@ -42,7 +42,7 @@ _SCRIPTS = {
     hostroot._CLEAN: "clean",
     hostroot._EMPTY: "no modules",
     checks._UPTIME: "uptime",
-    checks._SAY: "say",
+    echo._SAY: "say",
 }
 
 

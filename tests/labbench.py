@@ -11,10 +11,11 @@ from fakelab import BOT, HOST, FakeMachine, FakeSwitch
 from fakes import FakeClock, a_kernel
 from fakewires import FakeFacts, FakeNetboot, FakeRecorder
 
+from bisectbot.boot.hold import Parts
 from bisectbot.boot.home import Way
 from bisectbot.boot.hostbook import HostBook
 from bisectbot.boot.hostroot import Programs
-from bisectbot.boot.labmachine import LabMachine, Parts
+from bisectbot.boot.labmachine import LabMachine
 from bisectbot.lab import (
     BootMethod,
     Homed,

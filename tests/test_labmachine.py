@@ -12,6 +12,7 @@ from fakewires import FakeRecorded
 from labbench import DONE, KERNEL, NETBOOTED, REPORTS, SERIAL, WORDS, Bench
 
 from bisectbot.boot.home import Rung
+from bisectbot.boot.words import longest
 from bisectbot.errors import HostSick, Refused
 from bisectbot.lab import BootMethod, NetConsole, Payload
 from bisectbot.ports import Chunk
@@ -117,7 +118,7 @@ def test_a_watchdog_is_armed_for_the_whole_boot(bench: Bench) -> None:
     bench.machine.watchdog = "i6300ESB timer, 400 s"
     bench.boot()
     assert "watchdog armed: i6300ESB timer, 400 s" in bench.recorder.notes
-    assert bench.bot()._longest(WORDS) > SERIAL.deadlines.boot + 2 * SERIAL.deadlines.run
+    assert longest(SERIAL, WORDS) > SERIAL.deadlines.boot + 2 * SERIAL.deadlines.run
 
 
 def test_what_the_machine_kept_of_a_crash_is_fetched(bench: Bench) -> None:

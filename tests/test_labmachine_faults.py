@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from fakelab import BASE, BOT, WEDGED, FakeSwitch
-from labbench import DONE, KERNEL, SERIAL, Bench
+from labbench import DONE, KERNEL, SERIAL, WORDS, Bench
 
 from bisectbot.boot.home import Rung
+from bisectbot.boot.rails import LEASE_SECONDS
 from bisectbot.errors import Busy, HostSick, InfraError, Quarantined, Refused, Stranger, Unreachable
 from bisectbot.lab import Owner
 from bisectbot.reach import Said
@@ -49,33 +50,66 @@ def test_a_machine_that_isnt_ours_to_use_is_left_alone(
     assert bot.homed() is None
 
 
-def test_a_machine_that_was_never_seen_isnt_switched(bench: Bench) -> None:
-    """One that doesn't answer is waited for; whether it may lose its power nobody knows."""
+@pytest.mark.parametrize("known", [False, True])
+def test_a_silent_machine_that_we_did_not_leave_so_is_only_waited_for(bench: Bench, *, known: bool) -> None:
+    """Somebody else's candidate may be on it: its power isn't touched, however often it showed its marker."""
+    if known:
+        bench.book.proven(SERIAL, "6.1.0-base")
     bench.machine.running = WEDGED
-    with pytest.raises(HostSick, match="has never shown that it may be switched") as caught:
+    began = bench.machine.clock.now()
+    with pytest.raises(HostSick, match="not because we left it so") as caught:
         bench.boot()
-    assert caught.value.hint == "bisectbot hosts check rack1"
+    assert caught.value.hint == "see to it, or: bisectbot hosts power rack1 cycle"
     assert bench.machine.acts == []
+    assert bench.machine.clock.now() - began > SERIAL.deadlines.boot + SERIAL.patiences.home
     bench.machine.up_at = bench.machine.clock.now() + 100
     bench.machine.running = BASE
     assert bench.boot()[0] == KERNEL + DONE
 
 
-def test_a_known_machine_is_brought_home_first(bench: Bench) -> None:
-    """It was left with a hanging candidate, by a bot that was killed."""
+@pytest.mark.parametrize("ago", [60, 2 * LEASE_SECONDS])
+def test_a_machine_that_we_left_silent_is_brought_home_first(bench: Bench, ago: int) -> None:
+    """A bot that was killed left a hanging candidate: cycled at once, or after a wait once its lock has lapsed."""
     bench.book.proven(SERIAL, "6.1.0-base")
+    bench.book.send_away(SERIAL, bench.machine.clock.wall() - ago)
     bench.machine.running = WEDGED
+    began = bench.machine.clock.now()
     heard, _ = bench.boot()
     assert heard == KERNEL + DONE
     assert bench.machine.acts == ["cycle", "jump"]
+    assert (bench.machine.clock.now() - began > SERIAL.patiences.home) is (ago > LEASE_SECONDS)
+    known = bench.book.recall(SERIAL)
+    assert known is not None
+    assert known.sent_away == 0
 
 
-def test_a_console_that_cant_be_listened_to_ends_it_before_anything(bench: Bench) -> None:
+def test_a_console_that_cant_be_listened_to_ends_it_before_the_start(bench: Bench) -> None:
     """Without it a boot would tell nothing."""
     bench.recorder.fault = HostSick("the console can't be listened to")
     with pytest.raises(HostSick, match="listened to"):
         bench.boot()
-    assert (bench.machine.logins, bench.machine.acts) == (0, [])
+    assert bench.machine.acts == []
+
+
+def test_a_console_that_brings_nothing_any_more(bench: Bench) -> None:
+    """What wasn't said can't be told from what wasn't heard: the boot has a gap, and the next one isn't begun."""
+    bot = bench.bot()
+    with bot.boot(bench.kernel, bench.initramfs, WORDS, bench.folder / "console.log") as console:
+        bench.machine.hears = False
+    assert console.gap
+    acts = list(bench.machine.acts)
+    with pytest.raises(HostSick, match="doesn't bring any more what its kernel says"):
+        bench.boot(bot)
+    assert bench.machine.acts == acts
+
+
+def test_a_console_that_never_brought_the_known_good_system(bench: Bench) -> None:
+    """Its kernel may not speak there; a candidate does, and nothing follows from that silence."""
+    bench.machine.hears = False
+    bot = bench.bot()
+    with bot.boot(bench.kernel, bench.initramfs, WORDS, bench.folder / "console.log") as console:
+        pass
+    assert not console.gap
 
 
 def test_a_machine_that_was_set_aside_isnt_asked(bench: Bench) -> None:

@@ -28,7 +28,8 @@ from bisectbot.model import (
     Verdict,
 )
 from bisectbot.report import BISECT_LOG, MARKDOWN, draw_up, files
-from bisectbot.report.byhand import commands, without_token
+from bisectbot.report.byhand import commands
+from bisectbot.report.shellwords import without_token
 
 TINYLINUX = Path(__file__).parent / "tinylinux"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bisectbot.errors import Quarantined
@@ -19,6 +19,7 @@ class Known:
     described: str
     release: str  # of its known-good system, "" if it was never seen
     quarantined: str = ""  # why it is set aside, "" if it isn't
+    sent_away: float = 0.0  # when we last sent it into a candidate, in seconds since the epoch; 0 since it came home
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class HostBook:
     def proven(self, host: LabHost, release: str) -> None:
         """Take note that the machine is ours to reboot, and healthy: it is in service again if it was set aside."""
         self._keep(host, Known(_described(host), release))
+
+    def send_away(self, host: LabHost, at: float) -> None:
+        """Take note that a candidate is about to be started: if the machine is silent then, we are why."""
+        if known := self.recall(host):
+            self._keep(host, replace(known, sent_away=at))
 
     def set_aside(self, host: LabHost, why: str) -> None:
         """Let no bot use the machine until it was seen healthy by `bisectbot hosts check`."""

@@ -61,8 +61,9 @@ class LabConsole:
         self.reset = False
         self.spoke = False  # whether a kernel has said anything
         self.leaving = False  # whether it said that it restarts
+        self.deaf = False  # whether the console turned out to bring nothing any more
         self._greeted = False
-        self._recorded = recorded
+        self.recorded = recorded
         self._clock = clock
         self._look = look
         self._stopping = stopping
@@ -74,11 +75,11 @@ class LabConsole:
     @property
     def gap(self) -> bool:
         """Whether the console was lost since the boot began."""
-        return self._recorded.gap
+        return self.deaf or self.recorded.gap
 
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
         """Yield what a kernel prints; stop when the known-good system is seen to be back. HostSick as `look`."""
-        for chunk in self._recorded.chunks(patience):
+        for chunk in self.recorded.chunks(patience):
             if self._stopping():
                 raise InfraError("bisectbot is stopping")
             data = self._taken(chunk) if chunk else b""
@@ -94,7 +95,7 @@ class LabConsole:
         """Whether the machine restarts by itself; init says so a moment after its last trial, and is listened to."""
         deadline = Deadline.after(self._clock, _LAST_WORDS)
         if not (self.reset or self.leaving):
-            for chunk in self._recorded.chunks(_LAST_WORDS / 10):
+            for chunk in self.recorded.chunks(_LAST_WORDS / 10):
                 if chunk:
                     self._taken(chunk)
                 if self.leaving or deadline.passed:

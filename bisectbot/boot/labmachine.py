@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bisectbot.arch import traits
-from bisectbot.boot import home, hostroot, kexec, pstore, rails
+from bisectbot.boot import home, hostroot, kexec, pstore
+from bisectbot.boot.hold import Hold, Parts
 from bisectbot.boot.home import Way
-from bisectbot.boot.hostbook import HostBook
-from bisectbot.boot.hostroot import Programs
 from bisectbot.boot.identity import Identity, identify
 from bisectbot.boot.labconsole import LabConsole, Sight
-from bisectbot.errors import HostSick, InfraError, Quarantined, Refused, Stranger
-from bisectbot.lab import CANDIDATE_WORDS, BootMethod, Homed, LabHost, NetConsole, Payload
+from bisectbot.boot.words import candidate_words, longest, value
+from bisectbot.errors import HostSick, InfraError, Refused
+from bisectbot.lab import BootMethod, Homed, LabHost, Payload
 from bisectbot.model import Kernel
-from bisectbot.ports import ConsoleLog, Deadline
+from bisectbot.ports import Deadline
 from bisectbot.power.switching import Switching
-from bisectbot.reach import FactsWire, Me, Netboot, NetbootJob, Offer, Recorder, Shell
+from bisectbot.reach import NetbootJob, Offer, Shell
 
-_CONSOLE_SECONDS = 30.0
 _LEFT_WITHIN = 120.0  # seconds that the old system may take to go down after the jump
-_SPARE = 60  # seconds beyond what a boot and its trials may take, until a watchdog resets the machine
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a machine is reached with."""
-
-    recorder: Recorder
-    me: Me
-    book: HostBook
-    log: Callable[[Path], AbstractContextManager[ConsoleLog]]
-    facts: FactsWire | None = None  # what the candidate's init sends over the network
-    netboot: Netboot | None = None
-    programs: Programs | None = None  # payload host
 
 
 @dataclass
@@ -48,7 +32,7 @@ class _Boot:
     before: Identity
     jumped: float = 0.0
     offer: Offer | None = None
-    kernel_words: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     streaming: ExitStack | None = None  # payload host: the connection that the reproducer runs over
     seen_before: frozenset[str] = field(default_factory=frozenset)  # what pstore held already
 
@@ -64,7 +48,7 @@ class LabMachine:
         self._clock = way.clock
         self._stopping = False
         self._homed: Homed | None = None
-        self._locked = False
+        self._hold = Hold(self._way, parts)
 
     # --- ports.Machine
 
@@ -73,8 +57,9 @@ class LabMachine:
         """Start `kernel` there. The machine is home again when this is left, or set aside."""
         with ExitStack() as stack:
             recorded = stack.enter_context(self._parts.recorder.cut(stack.enter_context(self._parts.log(log))))
-            before = self._settle()
-            boot = _Boot(kernel, _token(cmdline), before, kernel_words=tuple(cmdline))
+            before = self._hold.settle()
+            self._hold.listen(recorded)
+            boot = _Boot(kernel, value(cmdline, "bisectbot.token"), before, asked=tuple(cmdline))
             console = LabConsole(
                 recorded,
                 self._clock,
@@ -87,6 +72,7 @@ class LabMachine:
                 stack.enter_context(self._parts.recorder.adding(self._parts.facts, "facts over the network"))
             stack.callback(self._go_home, boot, console, log)
             boot.streaming = stack.enter_context(ExitStack())
+            self._hold.send_away()
             self._start(boot, initramfs, stack)
             boot.jumped = self._clock.now()
             yield console
@@ -101,47 +87,8 @@ class LabMachine:
         self._stopping = True
 
     def close(self) -> None:
-        """Give the machine's lock back; one that can't be given back lapses."""
-        if not self._locked:
-            return
-        deadline = Deadline.after(self._clock, self._host.patiences.ssh)
-        with suppress(InfraError), self._way.door.open(deadline) as shell:
-            rails.give_lock_back(shell, self._host, self._parts.me, deadline)
-        self._locked = False
-
-    # --- before
-
-    def _settle(self) -> Identity:
-        """Return the known-good system that runs there, after it was proven, locked, and brought home if need be."""
-        self._parts.book.check(self._host)
-        self._parts.recorder.ready(Deadline.after(self._clock, _CONSOLE_SECONDS))
-        try:
-            seen = home.at_home(self._way)
-        except (Refused, Stranger):
-            raise
-        except InfraError as error:
-            seen = self._fetch(error)
-        deadline = self._ssh_deadline()
-        with self._way.door.open(deadline) as shell:
-            rails.take_lock(shell, self._host, self._parts.me, deadline)
-        self._locked = True
-        self._parts.book.proven(self._host, seen.release)
-        return seen
-
-    def _fetch(self, error: InfraError) -> Identity:
-        """Bring a machine home that isn't; one that never showed its marker is only waited for."""
-        known = self._parts.book.recall(self._host)
-        self._parts.recorder.note(f"{error.message}; bringing it home")
-        if known is None:
-            found = home.wait_for_home(self._way, self._host.patiences.home)
-            if isinstance(found, InfraError):
-                raise HostSick(
-                    f'host "{self.name}" doesn\'t answer, and has never shown that it may be switched: {found.message}',
-                    hint=f"bisectbot hosts check {self.name}",
-                )
-            return found
-        seen, _ = self._climb(expected=False, release="")
-        return seen
+        """Give the machine back."""
+        self._hold.give_back()
 
     # --- the start
 
@@ -165,9 +112,9 @@ class LabMachine:
 
     def _start_by_kexec(self, boot: _Boot, initramfs: Path) -> None:
         host = self._host
-        with self._way.door.open(self._ssh_deadline()) as shell:
-            found = kexec.preflight(shell, host, self._ssh_deadline())
-            boot.seen_before = pstore.names(shell, self._ssh_deadline())
+        with self._way.door.open(self._hold.deadline()) as shell:
+            found = kexec.preflight(shell, host, self._hold.deadline())
+            boot.seen_before = pstore.names(shell, self._hold.deadline())
             deadline = Deadline.after(self._clock, host.patiences.upload)
             if host.payload is Payload.HOST:
                 assert self._parts.programs is not None  # noqa: S101  the wiring's promise
@@ -178,10 +125,10 @@ class LabMachine:
                 files = kexec.upload(shell, host, boot.kernel.image, initramfs, deadline)
             self._parts.recorder.note(f"{files.sent} bytes uploaded; loading")
             kexec.load(shell, files, self._words(boot), Deadline.after(self._clock, host.patiences.load))
-            if armed := kexec.arm_watchdog(shell, self._longest(boot.kernel_words), self._ssh_deadline()):
+            if armed := kexec.arm_watchdog(shell, longest(self._host, boot.asked), self._hold.deadline()):
                 self._parts.recorder.note(f"watchdog armed: {armed}")
             self._parts.recorder.note("loaded; jumping")
-            kexec.jump(shell, self._ssh_deadline())
+            kexec.jump(shell, self._hold.deadline())
 
     def _start_by_pxe(self, boot: _Boot, initramfs: Path, stack: ExitStack) -> None:
         netboot, pxe = self._parts.netboot, self._host.pxe
@@ -200,34 +147,8 @@ class LabMachine:
             Switching(self._way.switch, self._clock, self._host.patiences).cycle()
 
     def _words(self, boot: _Boot) -> tuple[str, ...]:
-        """Return the candidate's kernel command line; of words that exclude each other the last one wins."""
-        host = self._host
-        base: tuple[str, ...] = ()
-        if host.payload is Payload.HOST:
-            base = hostroot.own_words(boot.before.cmdline)
-        tty = host.tty or (traits(host.arch).tty if host.console and not base else "")
-        console = (f"console={tty}",) if tty else ()
-        return (*base, *console, *CANDIDATE_WORDS, *host.cmdline, *self._network_words(), *boot.kernel_words)
-
-    def _network_words(self) -> Iterator[str]:
-        """Yield how a candidate gets its network, where it reports, and where its netconsole goes."""
-        network, console = self._host.network, self._host.console
-        facts = self._parts.facts
-        if network is None or facts is None or self._host.payload is Payload.HOST:
-            return
-        yield f"ip={network.ip}"
-        yield f"bisectbot.report={network.address}:{facts.port}"
-        if isinstance(console, NetConsole):
-            # ip=CLIENT:SERVER:GATEWAY:NETMASK:NAME:DEVICE:...
-            fields = [*network.ip.split(":"), *[""] * 6]
-            # "+": numbered, so that what is lost is seen
-            yield f"netconsole=+@{fields[0]}/{fields[5] or 'eth0'},{console.port}@{console.address}/"
-
-    def _longest(self, words: Sequence[str]) -> int:
-        """Return the seconds that a boot and its trials take at the most."""
-        most = self._host.deadlines
-        trials = int(_value(words, "bisectbot.trials") or 1)
-        return round(most.boot + trials * (most.run + most.heartbeat)) + _SPARE
+        port = self._parts.facts.port if self._parts.facts else None
+        return candidate_words(self._host, boot.before.cmdline, port, boot.asked)
 
     # --- meanwhile
 
@@ -263,7 +184,7 @@ class LabMachine:
         programs, streaming = self._parts.programs, boot.streaming
         if programs is None or streaming is None:
             return
-        argv = hostroot.runner_argv(self._host, programs, boot.kernel_words)
+        argv = hostroot.runner_argv(self._host, programs, boot.asked)
         wire = stack.enter_context(shell.stream(argv))
         stack.enter_context(self._parts.recorder.adding(wire, "the reproducer over SSH"))
         streaming.push(stack.pop_all())
@@ -283,7 +204,8 @@ class LabMachine:
             boot.offer.withdraw()
         jumped = boot.jumped > 0
         expected = not jumped or console.goes_home()
-        seen, homed = self._climb(expected=expected, release=boot.before.release)
+        seen, homed = self._hold.bring_home(expected=expected, release=boot.before.release)
+        console.deaf = jumped and self._hold.deaf(console.recorded)
         crash_log = None
         if self._host.payload is Payload.HOST:
             self._clean()
@@ -291,35 +213,13 @@ class LabMachine:
             crash_log = self._collect(boot, log)
         self._homed = replace(homed, crash_log=crash_log)
 
-    def _climb(self, *, expected: bool, release: str) -> tuple[Identity, Homed]:
-        way = replace(self._way, stopping=lambda: False)  # a machine is brought home even if the bot is told to stop
-        try:
-            seen, coming = home.bring_home(way, release=release, expected=expected)
-        except Quarantined as error:
-            self._parts.book.set_aside(self._host, error.message)
-            self._parts.recorder.note(error.message)
-            raise
-        self._parts.recorder.note(f"home {coming.rung} after {coming.seconds:.1f} s")
-        return seen, Homed(self.name, str(coming.rung), coming.seconds, coming.tried)
-
     def _collect(self, boot: _Boot, log: Path) -> Path | None:
         """Fetch what the machine kept of a crash; that it can't be fetched is no reason to stop."""
-        with suppress(InfraError), self._way.door.open(self._ssh_deadline()) as shell:
-            return pstore.collect(shell, boot.seen_before, log.with_suffix(".pstore.txt"), self._ssh_deadline())
+        with suppress(InfraError), self._way.door.open(self._hold.deadline()) as shell:
+            return pstore.collect(shell, boot.seen_before, log.with_suffix(".pstore.txt"), self._hold.deadline())
         return None
 
     def _clean(self) -> None:
         """Leave no trace on the machine's root; what can't be removed now is removed before the next boot."""
-        with suppress(InfraError), self._way.door.open(self._ssh_deadline()) as shell:
-            hostroot.clean(shell, self._host, self._ssh_deadline())
-
-    def _ssh_deadline(self) -> Deadline:
-        return Deadline.after(self._clock, self._host.patiences.ssh)
-
-
-def _value(words: Sequence[str], key: str) -> str:
-    return next((word.partition("=")[2] for word in words if word.startswith(f"{key}=")), "")
-
-
-def _token(words: Sequence[str]) -> str:
-    return _value(words, "bisectbot.token")
+        with suppress(InfraError), self._way.door.open(self._hold.deadline()) as shell:
+            hostroot.clean(shell, self._host, self._hold.deadline())

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bisectbot import places
+from bisectbot.boot.hold import Parts
 from bisectbot.boot.home import Way
 from bisectbot.boot.hostbook import HostBook
 from bisectbot.boot.hostroot import Programs
-from bisectbot.boot.labmachine import LabMachine, Parts
+from bisectbot.boot.labmachine import LabMachine
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.consolelog import console_log
 from bisectbot.effects.dhcp import dhcp_answered

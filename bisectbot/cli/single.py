@@ -92,7 +92,7 @@ def boot_only(output: Output, rev: str, said: dict[str, Any]) -> None:
     homed = tuple(one for one in told if isinstance(one, Homed))
     if isinstance(built, BuildBroken):
         output.finish(_build_facts(built), _build_lines(built), Exit.BUILD_BROKEN)
-    booted = all(trial.ending is Ending.CLEAN for trial in trials)
+    booted = bool(trials) and all(trial.ending is Ending.CLEAN for trial in trials)
     facts = {**_build_facts(built), "booted": booted, "trials": _rows(trials), **_home_facts(homed)}
     lines = [f"{trial.ending}: {trial.reason}, {trial.boot_seconds:.1f} s after the start" for trial in trials]
     logs = [f"console: {trial.console}" for trial in trials if trial.console]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bisectbot.boot import kexec, rails
+from bisectbot.boot.echo import echoes
 from bisectbot.boot.home import Way
 from bisectbot.boot.hostbook import HostBook
 from bisectbot.boot.identity import Identity, identify
@@ -19,7 +19,6 @@ from bisectbot.reach import Me, Netboot, PowerState, Recorder
 from bisectbot.visible import visible
 
 _ECHO_SECONDS = 10.0
-_SAY = 'echo "<0>$1" >/dev/kmsg'  # level 0: on the console whatever loglevel is in force
 _UPTIME = "cut -d. -f1 /proc/uptime"
 
 
@@ -165,7 +164,7 @@ def _kexec(reach: Reach) -> Finding:
 
 
 def _console(reach: Reach, seen: Identity) -> Finding:
-    """Let the machine's own kernel say a word that nobody knows, and see whether it comes."""
+    """See whether what the machine's own kernel says comes."""
     host = reach.way.host
     if host.console is None:
         if host.network is not None or host.payload is Payload.HOST:
@@ -175,25 +174,13 @@ def _console(reach: Reach, seen: Identity) -> Finding:
         return Finding("console", Status.OK, "netconsole: only a candidate sends it; `hosts boot` proves it")
     deadline = _deadline(reach)
     reach.recorder.ready(deadline)
-    word = f"bisectbot-check-{secrets.token_hex(4)}"
     with reach.way.door.open(deadline) as shell:
-        shell.run(["sh", "-c", _SAY, "sh", word], deadline)
-    if not _comes(reach.recorded, word.encode(), Deadline.after(reach.way.clock, _ECHO_SECONDS)):
+        heard = echoes(shell, reach.recorded, reach.way.clock, _ECHO_SECONDS)
+    if not heard:
         words = f"what the kernel there says doesn't come within {_ECHO_SECONDS:.0f} s"
         mend = f"see that its kernel has console= for this line: {seen.cmdline[:100]}"
         return Finding("console", Status.WARN, words, mend)
     return Finding("console", Status.OK, "what the kernel there says comes")
-
-
-def _comes(recorded: Console, word: bytes, deadline: Deadline) -> bool:
-    heard = b""
-    for chunk in recorded.chunks(0.5):
-        heard = (heard + chunk.data if chunk else heard)[-65536:]
-        if word in heard:
-            return True
-        if deadline.passed:
-            break
-    return False
 
 
 def _power(reach: Reach) -> Finding:

@@ -25,22 +25,29 @@ def trials(  # noqa: PLR0913, PLR0917  (where, what, what for, and the three thi
     yielded before that stand.
     """
     watcher = Watcher(kernel, asked)
+    unheard: Trial | None = None
     with machine.boot(kernel, initramfs, asked.words, log) as console:
-        began = clock.now()
-        for chunk in console.chunks(_TICK):
-            ended = watcher.feed(chunk) if chunk else watcher.tick(clock.now() - began)
-            yield from (_heard(replace(trial, boot=boot, console=log, host=machine.name), console) for trial in ended)
-            if watcher.finished:
-                return
-        for trial in watcher.end(reset=console.reset):
-            yield _heard(replace(trial, boot=boot, console=log, host=machine.name), console)
+        for trial in _ended(watcher, console, clock):
+            told = replace(trial, boot=boot, console=log, host=machine.name)
+            if told.ending in _UNHEARD:
+                unheard = told
+            else:
+                yield told
+    # Only now, with a real machine home again, is it known whether its console could be heard all the time.
+    if unheard is not None:
+        if console.gap:
+            raise HostSick(f"the console was lost during the boot, so nothing follows from: {unheard.reason}")
+        yield unheard
 
 
-def _heard(trial: Trial, console: Console) -> Trial:
-    """Return a trial that was heard; HostSick if it ended by what didn't come, and the console was broken meanwhile."""
-    if console.gap and trial.ending in _UNHEARD:
-        raise HostSick(f"the console was lost during the boot, so nothing follows from: {trial.reason}")
-    return trial
+def _ended(watcher: Watcher, console: Console, clock: Clock) -> Iterator[Trial]:
+    """Yield the trials as they end; an ending that something missing led to is the last."""
+    began = clock.now()
+    for chunk in console.chunks(_TICK):
+        yield from watcher.feed(chunk) if chunk else watcher.tick(clock.now() - began)
+        if watcher.finished:
+            return
+    yield from watcher.end(reset=console.reset)
 
 
 def probe(  # noqa: PLR0913, PLR0917  (as trials)
