@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.command import CommandLine
 from bisectbot.effects.lines import console_line
 from bisectbot.effects.proc import Processes
-from bisectbot.effects.sol import SolLine, ipmitool
+from bisectbot.effects.sol import Guard, SolLine, ipmitool
 from bisectbot.effects.tail import FileLine
 from bisectbot.effects.tcp import TcpLine
 from bisectbot.effects.telnet import Telnet
@@ -231,22 +231,27 @@ class Revealed:
 
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a program named ipmitool first; what it is to do on `sol activate` is in the file `act` beside it."""
+    """Put a program named ipmitool first; what it is to do on `sol activate` is in the file `act` beside it.
+
+    And in `whose` what it answers to the question whose session has the console.
+    """
     program = tmp_path / "bin/ipmitool"
     program.parent.mkdir()
     program.write_text(
         f'#!/bin/sh\necho "$IPMITOOL_PASSWORD: $*" >>{tmp_path}/said\n'
-        f'case "$*" in *deactivate) echo Info: already; exit 1;; esac\n. {tmp_path}/act\n'
+        f'case "$*" in *deactivate) echo Info: already; exit 1;; *raw*) . {tmp_path}/whose; exit;; esac\n'
+        f". {tmp_path}/act\n"
     )
     program.chmod(0o755)
+    (tmp_path / "whose").write_text("echo Invalid command; exit 1")
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return tmp_path / "said"
 
 
 def act(said: Path, script: str) -> SolLine:
-    """Let the program act so; return the line."""
+    """Let the program act so; return the line, which asks without waiting for silence."""
     (said.parent / "act").write_text(script)
-    return SolLine(POWER, Revealed(), Processes())
+    return SolLine(POWER, Revealed(), Processes(), silence=0.0)
 
 
 def test_sol_begins_behind_ipmitools_own_word(said: Path) -> None:
@@ -257,9 +262,51 @@ def test_sol_begins_behind_ipmitools_own_word(said: Path) -> None:
     words = "-I lanplus -C 3 -E -H 10.0.0.7 -p 9001 -U admin"
     assert said.read_text().splitlines() == [
         f"s3cret: {words} sol deactivate",
-        f"s3cret: {words} -N 2 -R 5 sol activate usesolkeepalive",
+        f"s3cret: {words} -N 2 -R 1 sol activate",
+        f"s3cret: {words} -N 2 -R 1 raw 0x06 0x4b 0x01 0x01",
     ]
     assert "s3cret" not in " ".join(ipmitool(POWER))
+
+
+def test_a_console_that_another_session_took_is_lost(said: Path) -> None:
+    """A session that lives on without its console is told from a silent machine, after the bytes that it brought."""
+    line = act(said, 'echo "[SOL Session operational.]"; printf "Linux\n"; exec sleep 1000')
+    (said.parent / "whose").write_text("test -e $0.asked && echo 00 00 00 00 || echo 82 02 00 00 01; : >$0.asked")
+    with line.open(later()) as wire:
+        assert read_until(wire, b"\n") == b"Linux\n"
+        with pytest.raises(HostSick, match=r"SOL of 10\.0\.0\.7: .* gave the console"):
+            read_to_end(wire)
+
+
+OURS, OTHER, NOBODY = "82020000", "82030000", "00000000"
+
+
+@pytest.mark.parametrize(
+    ("answers", "lost", "asked"),
+    [
+        ((OURS, OURS, OTHER, OTHER, OURS), True, 4),
+        ((OURS, NOBODY, NOBODY, OURS), True, 3),
+        ((OURS, OTHER, OURS, None), False, 4),
+        ((OURS, OTHER, "82040000", "82050000", "82060000"), False, 5),
+        ((OURS, None, None), False, 3),
+        ((NOBODY, OTHER), False, 1),
+        ((None, OTHER), False, 1),
+    ],
+    ids=["taken", "ended", "one alone", "at random", "no answer", "never ours", "can't be asked"],
+)
+def test_only_answers_that_agree_lose_a_console(answers: Sequence[str | None], lost: bool, asked: int) -> None:  # noqa: FBT001
+    """A BMC that doesn't tell, or tells nonsense, is no alarm; and is left alone where it never told."""
+    told: list[str | None] = []
+
+    def holder() -> str | None:
+        told.append(answers[len(told)])
+        if len(told) == len(answers):
+            guard.end()
+        return told[-1]
+
+    guard = Guard(holder)
+    guard.watch(silence=0.0)
+    assert (guard.lost, len(told)) == (lost, asked)
 
 
 def test_a_bmc_that_refuses_is_sick(said: Path) -> None:

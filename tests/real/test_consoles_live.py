@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import shutil
 import socket
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from copy import copy
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from machineroom.cutter import Cutter
 from machineroom.ipmi import Ipmi
-from machineroom.machine import Machine
 from machineroom.ports import LOOPBACK, free
 from machineroom.room import Room
 
@@ -23,7 +20,7 @@ from bisectbot.effects.command import CommandLine
 from bisectbot.effects.consolelog import console_log
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.recorder import RecordedConsole, Recorder, recorder
-from bisectbot.effects.sol import SolLine
+from bisectbot.effects.sol import SolLine, ipmitool
 from bisectbot.effects.tcp import TcpLine
 from bisectbot.effects.udp import NetLine
 from bisectbot.lab import IpmiPower, NetConsole, Secret, TcpConsole
@@ -31,10 +28,11 @@ from bisectbot.model import CrashKind
 from bisectbot.ports import Deadline
 from bisectbot.reach import Line
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 CLOCK = SystemClock()
 PATIENCE = 30.0
 BOOT_SECONDS = 120.0
+QUIET_SECONDS = 3.0
 LOST_SECONDS = 90.0  # ipmitool's own patience with a BMC that is gone
 
 
@@ -45,49 +43,6 @@ class Known:
         """Return it."""
         assert secret.env == "BMC"
         return Ipmi.password
-
-
-class Uart:
-    """A BMC's own serial controller: always there, however often the machine's QEMU starts.
-
-    ipmi_sim by itself looks for a new QEMU every 10 s only, and what was printed until then would be nobody's.
-    """
-
-    def __init__(self, machine: Machine) -> None:
-        self.board = copy(machine)
-        self.board.console_port = free()
-        self._machine = machine
-        self._over = threading.Event()
-        self._server = socket.create_server((LOOPBACK, self.board.console_port))
-        self._server.settimeout(PATIENCE)
-        self._thread = threading.Thread(target=self._carry, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End it."""
-        self._over.set()
-        self._thread.join()
-        self._server.close()
-
-    def _carry(self) -> None:
-        bmc, _ = self._server.accept()
-        with bmc:
-            while not self._over.wait(0.01):
-                try:
-                    with socket.create_connection((LOOPBACK, self._machine.console_port), timeout=1.0) as serial:
-                        self._copy(serial, bmc)
-                except OSError:
-                    continue
-
-    def _copy(self, serial: socket.socket, bmc: socket.socket) -> None:
-        serial.settimeout(0.1)
-        while not self._over.is_set():
-            try:
-                if not (data := serial.recv(1 << 14)):
-                    return
-            except TimeoutError:
-                continue
-            bmc.sendall(data)
 
 
 @contextmanager
@@ -123,8 +78,7 @@ def test_sol_is_complete_through_power_cycles(room: Room, tmp_path: Path) -> Non
     """Three power-ons through a real BMC: each log is the machine's own from the first byte, and of that boot alone."""
     needs("ipmi_sim", "ipmitool")
     machine = room.machine()
-    uart = room.stack.enter_context(closing(Uart(machine)))
-    bmc = room.stack.enter_context(Ipmi(uart.board))
+    bmc = room.stack.enter_context(Ipmi(machine))
     power = IpmiPower(LOOPBACK, bmc.user, Secret(env="BMC"), port=bmc.port, cipher=3)
     said = 0
     with kept(SolLine(power, Known(), Processes()), tmp_path) as rec:
@@ -170,6 +124,50 @@ def test_a_bmc_that_restarts_is_listened_to_again(room: Room, tmp_path: Path) ->
     text = log.read_text(errors="replace")
     assert "### bisectbot: console lost: SOL of 127.0.0.1" in text
     assert "### bisectbot: console back after " in text
+
+
+def test_a_sol_session_outlives_the_bmcs_patience(room: Room, tmp_path: Path) -> None:
+    """A BMC that ends a session after 30 s without an IPMI message doesn't end ours, however much it carries."""
+    needs("ipmi_sim", "ipmitool")
+    machine = room.machine()
+    bmc = room.stack.enter_context(Ipmi(machine))
+    power = IpmiPower(LOOPBACK, bmc.user, Secret(env="BMC"), port=bmc.port, cipher=3)
+    with kept(SolLine(power, Known(), Processes()), tmp_path) as rec:
+        rec.ready(Deadline.after(CLOCK, PATIENCE))
+        machine.on()
+        machine.await_ssh()
+        patience = Deadline.after(CLOCK, 2 * PATIENCE)
+        while not patience.passed:
+            with console_log(tmp_path / "boot.log") as boot, rec.cut(boot) as console:
+                machine.reset()
+                until(console, b"Run /")
+                list(zip(range(1), console.chunks(QUIET_SECONDS), strict=False))
+        assert rec.losses == 0
+
+
+def test_a_sol_console_that_is_taken_away_is_noticed(room: Room, tmp_path: Path) -> None:
+    """The session lives and its console is deactivated by somebody: told as a loss, and taken back."""
+    needs("ipmi_sim", "ipmitool")
+    machine = room.machine()
+    bmc = room.stack.enter_context(Ipmi(machine))
+    power = IpmiPower(LOOPBACK, bmc.user, Secret(env="BMC"), port=bmc.port, cipher=3)
+    log = tmp_path / "boot.log"
+    with kept(SolLine(power, Known(), Processes(), silence=1.0), tmp_path) as rec:
+        rec.ready(Deadline.after(CLOCK, PATIENCE))
+        with console_log(log) as boot, rec.cut(boot) as console:
+            machine.on()
+            until(console, b"Run /")
+            env = {"IPMITOOL_PASSWORD": bmc.password}
+            argv = [*ipmitool(power), "sol", "deactivate"]
+            assert Processes().output(argv, deadline=Deadline.after(CLOCK, PATIENCE), env=env)[0] == 0
+            noticed = Deadline.after(CLOCK, PATIENCE)
+            while not rec.losses and not noticed.passed:
+                list(zip(range(1), console.chunks(0.1), strict=False))
+            assert rec.losses == 1
+            rec.ready(Deadline.after(CLOCK, PATIENCE))
+            machine.reset()
+            until(console, b"Linux version")
+    assert "the BMC ended the session or gave the console to another one" in log.read_text(errors="replace")
 
 
 def test_a_serial_port_is_lost_and_comes_back(room: Room, tmp_path: Path) -> None:

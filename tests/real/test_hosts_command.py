@@ -26,7 +26,7 @@ from bisectbot import places
 from bisectbot.lab import FOLDER, Owner
 from bisectbot.model import Arch, Kernel
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 
 _SECONDS = 300.0
 _WORD_SECONDS = 20.0

@@ -25,7 +25,7 @@ from bisectbot.model import Arch, Ending, Kernel, Trial
 from bisectbot.ports import Deadline
 from csrc import compile_one
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 
 _WEDGED = ("rdinit=/nope", "panic=0")  # no init: a panic that lasts
 Make = Callable[..., Site]

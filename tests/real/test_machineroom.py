@@ -19,7 +19,7 @@ from machineroom.redfish import Redfish
 from machineroom.room import Room
 from sushy import auth
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 
 _SECONDS = 60.0
 

@@ -20,7 +20,7 @@ from bisectbot.lab import Network, Payload
 from bisectbot.model import Arch, CrashKind, Ending, Kernel
 from csrc import compile_one
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 
 # The address of this machine as QEMU's user network shows it.
 _BOT = "10.0.2.2"

@@ -29,7 +29,7 @@ from bisectbot.power.snmp import SnmpSwitch
 from bisectbot.power.switching import Switching
 from bisectbot.reach import PowerState, Switch
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 
 ON, OFF = PowerState.ON, PowerState.OFF
 SECRETS = SystemSecrets()

@@ -32,7 +32,7 @@ from bisectbot.netboot.serving import Serving, Tools
 from bisectbot.reach import NetbootJob, Offer
 from csrc import compile_one, lacking, ours
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.lab]
 
 CARD = Card()
 MAC = CARD.mac
