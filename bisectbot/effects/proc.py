@@ -91,6 +91,7 @@ class Processes:
         self._grace = grace
         self._orphaned = orphaned
         self._live: set[Group] = set()
+        self._counting = threading.Lock()  # several threads start children
         self._stopping = False
 
     def __reduce__(self) -> tuple[type[Processes], tuple[float]]:
@@ -166,7 +167,8 @@ class Processes:
         except OSError as error:
             raise _cant_start(argv[0], cwd, error) from error
         group = Group(popen, self._grace)
-        self._live = {one for one in list(self._live) if not one.reaped} | {group}
+        with self._counting:
+            self._live = {one for one in self._live if not one.reaped} | {group}
         return group
 
     def _wait(self, group: Group, argv: Sequence[str], deadline: Deadline) -> int:
