@@ -94,13 +94,18 @@ class FakeRecorded:
     gap: bool = False
     over: bool = False
 
+    def __post_init__(self) -> None:
+        """Count from now on."""
+        self.began = self.of.clock.now()
+
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
         """Yield what is due, None after `patience` seconds without anything."""
         while not self.over:
             self.of.live()
             self.of.tape.sort(key=lambda said: said[0])
             if self.of.tape and self.of.tape[0][0] <= self.of.clock.now():
-                yield Chunk(*self.of.tape.pop(0))
+                at, data = self.of.tape.pop(0)
+                yield Chunk(at - self.began, data)
             else:
                 self.of.clock.sleep(patience)
                 yield None

@@ -33,7 +33,7 @@ class Bench:
         self.machine = FakeMachine(self.clock)
         self.recorded = FakeRecorded(self.machine)
         self.looks: list[float] = []
-        self.console = LabConsole(self.recorded, self.clock, self._look, lambda: self.stopping)
+        self.console = LabConsole(self.recorded, clock=self.clock, look=self._look, stopping=lambda: self.stopping)
 
     def _look(self) -> Sight:
         self.looks.append(self.clock.now())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakelab import BASE, HOST
 from fakewires import FakeRecorded
-from labbench import DONE, KERNEL, NETBOOTED, REPORTS, SERIAL, WORDS, Bench
+from labbench import DONE, KERNEL, NETBOOTED, REPORTS, SAYS, SERIAL, WORDS, Bench
 
 from bisectbot.boot.home import Rung
 from bisectbot.boot.words import longest
@@ -204,3 +204,14 @@ def test_a_machine_that_boots_its_disk_instead(tmp_path: Path) -> None:
         bench.boot(seconds=1000)
     assert not caught.value.lasting
     assert bench.machine.running == BASE
+
+
+def test_a_boots_time_begins_with_its_jump(bench: Bench) -> None:
+    """However long looking, locking and uploading take, they are no part of the boot that has a deadline."""
+    times = []
+    with bench.bot().boot(bench.kernel, bench.initramfs, WORDS, bench.folder / "console.log") as console:
+        for chunk in console.chunks(0.25):
+            if chunk:
+                times.append(chunk.at)
+                break
+    assert 0 <= times[0] <= SAYS[0][0] + 0.5

@@ -50,14 +50,17 @@ class Sight(Enum):
 class LabConsole:
     """Fits ports.Console. `look` is asked when the console is silent for a while, `spoken` called at the first word."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it needs from outside, given once by name)
         self,
         recorded: Console,
+        *,
         clock: Clock,
         look: Callable[[], Sight],
         stopping: Callable[[], bool],
         spoken: Callable[[], None] = lambda: None,
+        cut: float | None = None,
     ) -> None:
+        """`cut`: when the recorded console's own time began, on the clock; now, if not given."""
         self.reset = False
         self.spoke = False  # whether a kernel has said anything
         self.leaving = False  # whether it said that it restarts
@@ -70,6 +73,7 @@ class LabConsole:
         self._spoken = spoken
         self._prologue = Prologue()
         self._heard = self._looked = clock.now()
+        self._cut = clock.now() if cut is None else cut
         self._tail = b""
 
     @property
@@ -78,13 +82,17 @@ class LabConsole:
         return self.deaf or self.recorded.gap
 
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
-        """Yield what a kernel prints; stop when the known-good system is seen to be back. HostSick as `look`."""
+        """Yield what a kernel prints, its time counted from this call on: uploads and checks are no part of a boot.
+
+        Stops when the known-good system is seen to be back. HostSick as `look`.
+        """
+        before = self._clock.now() - self._cut
         for chunk in self.recorded.chunks(patience):
             if self._stopping():
                 raise InfraError("bisectbot is stopping")
             data = self._taken(chunk) if chunk else b""
             if chunk and data:
-                yield Chunk(chunk.at, data)
+                yield Chunk(max(0.0, chunk.at - before), data)
             elif self._due() and self._home():
                 self.reset = True
                 return

@@ -57,15 +57,17 @@ class LabMachine:
         """Start `kernel` there. The machine is home again when this is left, or set aside."""
         with ExitStack() as stack:
             recorded = stack.enter_context(self._parts.recorder.cut(stack.enter_context(self._parts.log(log))))
+            cut = self._clock.now()
             before = self._hold.settle()
             self._hold.listen(recorded)
             boot = _Boot(kernel, value(cmdline, "bisectbot.token"), before, asked=tuple(cmdline))
             console = LabConsole(
                 recorded,
-                self._clock,
+                clock=self._clock,
                 look=lambda: self._look(boot, console),
                 stopping=lambda: self._stopping,
                 spoken=lambda: boot.offer.withdraw() if boot.offer else None,  # its next start leads home
+                cut=cut,
             )
             if self._parts.facts is not None:  # until it is home: the last fact tells that it restarts
                 self._parts.facts.expect(boot.token)
