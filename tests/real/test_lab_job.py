@@ -26,26 +26,26 @@ pytestmark = [pytest.mark.real, pytest.mark.lab]
 _HOUR = 3600
 
 _SUT = """
-default = "sut"
-[hosts.sut]
+default = "{machine.name}"
+[hosts.{machine.name}]
 boot = "{boot}"
 arch = "x86_64"
 cmdline = ["tsc_early_khz=2600000", "panic=3"]
-[hosts.sut.ssh]
+[hosts.{machine.name}.ssh]
 address = "127.0.0.1"
 port = {machine.ssh_port}
 key = "{machine.base.key}"
 host_keys = ["{machine.host_key}"]
-[hosts.sut.power]
+[hosts.{machine.name}.power]
 kind = "ipmi"
 address = "127.0.0.1"
 port = {bmc.port}
 user = "{bmc.user}"
 password = {{ env = "SUT_PASSWORD" }}
 cipher = 3
-[hosts.sut.console]
+[hosts.{machine.name}.console]
 {console}
-[hosts.sut.deadlines]
+[hosts.{machine.name}.deadlines]
 boot = 60
 silence = 30
 heartbeat = 15
@@ -90,7 +90,7 @@ def _state(logs: Path) -> State:
 
 def test_the_demo_tree_is_bisected_over_a_kexec_host(demo: Demo, room: Room, tmp_path: Path) -> None:
     """Unattended, over SSH, with power by IPMI: the true culprit, and the machine home after every boot."""
-    machine = room.machine("sut")
+    machine = room.machine("kexec-host")
     machine.on()
     machine.await_ssh()
     with Ipmi(machine) as bmc:
@@ -106,10 +106,17 @@ def test_the_demo_tree_is_bisected_over_a_kexec_host(demo: Demo, room: Room, tmp
 def test_a_part_of_it_over_a_pxe_host(demo: Demo, room: Room, tmp_path: Path) -> None:
     """Our own DHCP, TFTP and HTTP, power by IPMI, the bot killed in the middle of a boot: still the true culprit."""
     with labnet.entered() as network:
-        machine = room.machine("sut")
+        machine = room.machine("pxe-host")
         card = labnet.Card()
         labnet.netboots(machine, network, "bios", card)
-        more = _PXE.format(mac=card.mac, bridge=labnet.BRIDGE, own=labnet.ADDRESS, first=labnet.FIRST, last=labnet.LAST)
+        more = _PXE.format(
+            machine=machine,
+            mac=card.mac,
+            bridge=labnet.BRIDGE,
+            own=labnet.ADDRESS,
+            first=labnet.FIRST,
+            last=labnet.LAST,
+        )
         with Ipmi(machine) as bmc:
             file = _hosts(tmp_path, machine, bmc, "pxe", more)
             # its known-good system gets its address from the bot too
@@ -122,7 +129,7 @@ def test_a_part_of_it_over_a_pxe_host(demo: Demo, room: Room, tmp_path: Path) ->
 
 
 _PXE = """
-[hosts.sut.pxe]
+[hosts.{machine.name}.pxe]
 network = "lab"
 mac = "{mac}"
 [pxe.lab]
