@@ -27,6 +27,7 @@ class Bench:
 
     sights: list[Sight | HostSick] = field(default_factory=list)
     stopping: bool = False
+    takes: float = 0.0  # seconds, each look
 
     def __post_init__(self) -> None:
         self.clock = FakeClock(0.0)
@@ -37,6 +38,7 @@ class Bench:
 
     def _look(self) -> Sight:
         self.looks.append(self.clock.now())
+        self.clock.sleep(self.takes)
         sight = self.sights.pop(0) if self.sights else Sight.NOTHING
         if isinstance(sight, HostSick):
             raise sight
@@ -118,7 +120,25 @@ def test_home_again_is_a_reset() -> None:
     assert bench.looks == [5.0, 10.0]
     assert bench.console.reset
     assert bench.console.goes_home()
-    assert bench.clock.now() == 10.0
+    assert bench.clock.now() == 10.25
+
+
+@pytest.mark.parametrize("sight", Sight)
+def test_what_comes_during_a_look_is_told_before_the_time_is(sight: Sight) -> None:
+    """A look takes seconds; a deadline must not pass in them over words that lie there already."""
+    bench = Bench([sight])
+    bench.takes = 6.0
+    bench.say((6.0, KERNEL), (7.0, READY))
+    told = []
+    for chunk in bench.console.chunks(0.25):
+        told.append((chunk.at, chunk.data) if chunk else None)
+        if bench.clock.now() >= 12.0:
+            break
+    words = [one for one in told if one]
+    assert words == [(6.0, KERNEL), (7.0, READY)]
+    assert told.index(words[1]) == told.index(words[0]) + 1
+    assert bench.looks == [5.0]
+    assert bench.console.reset is (sight is Sight.HOME)
 
 
 def test_what_a_look_raises_ends_the_boot() -> None:

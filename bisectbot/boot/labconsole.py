@@ -90,12 +90,14 @@ class LabConsole:
         for chunk in self.recorded.chunks(patience):
             if self._stopping():
                 raise InfraError("bisectbot is stopping")
+            if self.reset and (not chunk or self._clock.now() - self._looked >= LOOK_AFTER):
+                return  # all that had come by then is told
             data = self._taken(chunk) if chunk else b""
             if chunk and data:
                 yield Chunk(max(0.0, chunk.at - before), data)
-            elif self._due() and self._home():
-                self.reset = True
-                return
+            elif self._due():
+                # A look takes seconds. What came meanwhile is told next, before anybody takes note of the time.
+                self.reset = self._home()
             else:
                 yield None
 

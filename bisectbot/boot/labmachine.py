@@ -20,6 +20,7 @@ from bisectbot.ports import Deadline
 from bisectbot.power.switching import Switching
 from bisectbot.reach import NetbootJob, Offer, Shell
 
+_TOUCH_SECONDS = 6.0  # for one look while a candidate is listened to
 _LEFT_WITHIN = 120.0  # seconds that the old system may take to go down after the jump
 
 
@@ -173,7 +174,7 @@ class LabMachine:
 
     def _touch(self, boot: _Boot) -> Identity | None:
         """Connect and ask; where the candidate answers on its machine's own root, start the reproducer over it."""
-        deadline = Deadline.after(self._clock, self._host.patiences.ssh)
+        deadline = Deadline.after(self._clock, _TOUCH_SECONDS)
         with suppress(InfraError), ExitStack() as stack:
             shell = stack.enter_context(self._way.door.open(deadline))
             seen = identify(shell, self._host.marker, deadline)
