@@ -243,7 +243,6 @@ class Homed:
     seconds: float
     tried: tuple[str, ...] = ()  # what earlier rungs of the ladder came to
     crash_log: Path | None = None  # what the machine had kept of the crash (pstore)
-    notes: tuple[str, ...] = ()
 
     @property
     def by_itself(self) -> bool:

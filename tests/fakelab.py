@@ -34,6 +34,7 @@ _SCRIPTS = {
     kexec._CHECKSUM: "checksum",
     kexec._LOAD: "load",
     kexec._ARM: "arm",
+    kexec._DISARM: "disarm",
     pstore._NAMES: "pstore names",
     pstore._FETCH: "pstore fetch",
     pstore._REMOVE: "pstore remove",
@@ -48,7 +49,7 @@ _SCRIPTS = {
 
 @dataclass
 class FakeMachine:
-    """What runs there, and what each act makes of it; `obeys` names the acts that work: reboot, sysrq, cycle, rest.
+    """What runs there, and what each act makes of it; `obeys` names the acts that work: jump, reboot ...
 
     `candidate` is what a candidate says, at seconds after the jump; `leaves` when it restarts the machine, None never;
     `answers` whether it has an SSH server.
@@ -56,7 +57,7 @@ class FakeMachine:
 
     clock: FakeClock
     running: str = BASE
-    obeys: frozenset[str] = frozenset({"reboot", "sysrq", "cycle", "rest"})
+    obeys: frozenset[str] = frozenset({"jump", "reboot", "sysrq", "cycle", "rest"})
     marked: bool = True
     marker: str = "rack1"
     machine: str = "x86_64"
@@ -80,6 +81,7 @@ class FakeMachine:
     leaves: float | None = None
     answers: bool = False
     runner: bytes = b""  # what the runner prints on a candidate that answers
+    hangs_up: bool = False  # whether the connection to the runner ends then
     crash: dict[str, str] = field(default_factory=dict)  # pstore: names and base64
     offered: FakeOffer | None = None
     tape: list[tuple[float, bytes]] = field(default_factory=list)
@@ -191,7 +193,8 @@ class FakeMachine:
         act = {home._REBOOT: "reboot", home._SYSRQ: "sysrq", kexec._JUMP: "jump"}[argv[2]]
         self.acts.append(act)
         if act == "jump":
-            self.enter_candidate()
+            if act in self.obeys:
+                self.enter_candidate()
         elif act in self.obeys:
             self.restart()
 
@@ -212,7 +215,7 @@ class FakeMachine:
         """Run the reproducer on a candidate that answers."""
         assert self.running == CANDIDATE, argv
         self.asked.append("runner")
-        yield FakeWire([self.runner])
+        yield FakeWire([self.runner], ends=self.hangs_up)
 
 
 @dataclass
@@ -223,6 +226,7 @@ class FakeSwitch:
     dead: bool = False  # nobody answers
     deaf: bool = False  # answers, and does nothing
     mute: bool = False  # does what it is told, and can't be asked
+    says: PowerState | None = None  # what it tells, whatever is true
     netboots: bool = False  # whether the firmware can be asked to boot from the network
     asked: list[str] = field(default_factory=list)
 
@@ -250,7 +254,7 @@ class FakeSwitch:
         self._asked(deadline)
         if self.mute:
             return PowerState.UNKNOWN
-        return PowerState.ON if self.of.power else PowerState.OFF
+        return self.says or (PowerState.ON if self.of.power else PowerState.OFF)
 
     def cycle(self, deadline: Deadline) -> bool:
         """Say that off and on are to be asked for."""

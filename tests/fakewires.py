@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeWire:
-    """Fits reach.Wire: what comes, and then its end."""
+    """Fits reach.Wire: what comes, and then its end, or only silence."""
 
     pieces: list[bytes]
+    ends: bool = True
 
     def read(self, patience: float) -> bytes | None:
         """Return the next piece."""
         assert patience >= 0
-        return self.pieces.pop(0) if self.pieces else b""
+        if self.pieces:
+            return self.pieces.pop(0)
+        return b"" if self.ends else None
 
 
 @dataclass

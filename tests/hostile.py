@@ -85,9 +85,8 @@ def session(text: str) -> Session:
 
 def on_a_machine(text: str) -> Session:
     """Return it as a session of a real machine, whose name, command line and homecomings are that text too."""
-    odd = home(2, "v5.8", text, 5.0, text, text)
     kept = home(1, "v5.9-rc1", "by itself", 5.0, kept=True)
-    homes = (kept, replace(odd, homed=replace(odd.homed, notes=(text,))))
+    homes = (kept, home(2, "v5.8", text, 5.0, text, text))
     return replace(session(text), lab=replace(LAB, name=text, cmdline=(text,)), homecomings=homes)
 
 

@@ -11,6 +11,7 @@ from fakes import FakeClock
 from bisectbot.boot.home import Rung, Way, at_home, bring_home, reboot, wait_for_home
 from bisectbot.errors import HostSick, Quarantined, Refused, Stranger, Unreachable
 from bisectbot.lab import LabHost
+from bisectbot.reach import PowerState
 
 _ALL = frozenset({"reboot", "sysrq", "cycle", "rest"})
 
@@ -59,7 +60,7 @@ def test_the_lowest_rung_that_works_leads_home(case: str) -> None:
     running, obeys, switched, rung, acts = _CLIMBS[case]
     machine = _machine(running, obeys)
     seen, coming = bring_home(_way(machine, FakeSwitch(machine) if switched else None), expected=False)
-    assert (coming.rung, machine.acts, seen.token) == (rung, acts, "")
+    assert (coming.how, machine.acts, seen.token) == (rung, acts, "")
     assert len(coming.tried) == len([*Rung][: [*Rung].index(rung)])
 
 
@@ -69,7 +70,7 @@ def test_a_machine_that_is_on_its_way_is_waited_for() -> None:
     machine.restart()
     machine.up_at += 100
     _, coming = bring_home(_way(machine, FakeSwitch(machine)), expected=True)
-    assert (coming.rung, machine.acts) == (Rung.WAIT, [])
+    assert (coming.how, machine.acts) == (Rung.WAIT, [])
     assert 100 < coming.seconds < HOST.patiences.home
 
 
@@ -150,3 +151,10 @@ def test_a_reboot_is_seen_to_happen() -> None:
     stubborn = _machine(BASE, frozenset())
     with pytest.raises(HostSick, match="still answers 60 s after"):
         reboot(_way(stubborn))
+
+
+def test_power_that_nobody_confirms_may_have_come_all_the_same() -> None:
+    """A switch that tells a wrong state: the machine itself says that it was cycled, and nothing more is done to it."""
+    machine = _machine(WEDGED)
+    _, homed = bring_home(_way(machine, FakeSwitch(machine, says=PowerState.OFF)), expected=False)
+    assert (homed.how, machine.acts) == (Rung.POWER_CYCLE, ["cycle"])

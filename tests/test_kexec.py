@@ -11,7 +11,7 @@ from fakes import FakeClock
 from localshell import LocalShell
 
 from bisectbot.boot import kexec
-from bisectbot.boot.hostroot import own_words
+from bisectbot.boot.words import own_words
 from bisectbot.errors import HostSick, Refused
 from bisectbot.lab import LabHost
 from bisectbot.ports import Deadline
@@ -136,7 +136,7 @@ def test_nothing_is_read_by_a_shell_as_a_command(tmp_path: Path) -> None:
     """A kernel command line goes to kexec as one word, whatever it holds."""
     marker = tmp_path / "broken out"
     shell = LocalShell()
-    files = kexec.Upload("x", "/nonexistent/kernel", "/nonexistent/initramfs", 0)
+    files = kexec.Upload("/nonexistent/kernel", "/nonexistent/initramfs", 0)
     with pytest.raises(Refused, match="kexec refuses to load"):
         kexec.load(shell, files, ["a=$(touch", f"'{marker}')", "`id`", ";", "reboot"], _DEADLINE)
     assert not marker.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from labbench import DONE, KERNEL, SERIAL, WORDS, Bench
 
 from bisectbot.boot.home import Rung
 from bisectbot.boot.rails import LEASE_SECONDS
-from bisectbot.errors import Busy, HostSick, InfraError, Quarantined, Refused, Stranger, Unreachable
-from bisectbot.lab import Owner
+from bisectbot.errors import Busy, Dropped, HostSick, InfraError, Quarantined, Refused, Stranger, Unreachable
+from bisectbot.lab import Owner, Payload
 from bisectbot.reach import Said
 
 
@@ -204,3 +205,24 @@ def test_an_old_system_that_doesnt_leave(bench: Bench) -> None:
     with pytest.raises(HostSick, match="still runs its old system 120 s after"):
         bench.boot(seconds=1000)
     assert (bench.machine.acts, bench.machine.running) == (["jump"], BASE)
+
+
+def test_a_reproducer_that_is_cut_off_is_no_hang(bench: Bench) -> None:
+    """The connection that it runs over ends, and the candidate answers another one: the way there is at fault."""
+    bench.host = replace(SERIAL, payload=Payload.HOST)
+    bench.machine.answers, bench.machine.candidate, bench.machine.leaves = True, ((1.0, KERNEL),), None
+    bench.machine.runner, bench.machine.hangs_up = b'@bb 1 0badcafe {"t":"ready"}\n', True
+    with pytest.raises(Dropped, match=r"the connection to the reproducer .* broke"):
+        bench.boot(seconds=60.0)
+    assert bench.machine.acts == ["jump", "reboot"]
+
+
+def test_a_watchdog_is_stopped_where_the_machine_never_left(bench: Bench) -> None:
+    """It would reset the machine in the middle of another boot; one that left is reset or restarted with it."""
+    bench.machine.watchdog = "i6300ESB timer, 400 s"
+    bench.boot()
+    assert "disarm" not in bench.machine.asked
+    bench.machine.obeys -= {"jump"}
+    with pytest.raises(HostSick, match="still runs its old system"):
+        bench.boot(seconds=1000.0)
+    assert "disarm" in bench.machine.asked

@@ -76,14 +76,14 @@ class Hold:
         host, note = self._way.host, self._parts.recorder.note
         way = replace(self._way, stopping=lambda: False)  # even if the bot is told to stop
         try:
-            seen, coming = home.bring_home(way, release=release, expected=expected)
+            seen, homed = home.bring_home(way, release=release, expected=expected)
         except Quarantined as error:
             self._parts.book.set_aside(host, error.message)
             note(error.message)
             raise
         self._parts.book.proven(host, seen.release)
-        note(f"home {coming.rung} after {coming.seconds:.1f} s")
-        return seen, Homed(host.name, str(coming.rung), coming.seconds, coming.tried)
+        note(f"home {homed.how} after {homed.seconds:.1f} s")
+        return seen, homed
 
     def give_back(self) -> None:
         """Give the machine's lock back; one that can't be given back lapses."""

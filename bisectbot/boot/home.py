@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from bisectbot.boot.identity import Identity, identify
 from bisectbot.boot.rails import check_machine
-from bisectbot.errors import HostSick, InfraError, Quarantined, Refused, Stranger, Unreachable
-from bisectbot.lab import BY_ITSELF, LabHost, Owner
+from bisectbot.errors import HostSick, InfraError, PowerFailed, Quarantined, Refused, Stranger, Unreachable
+from bisectbot.lab import BY_ITSELF, Homed, LabHost, Owner
 from bisectbot.ports import Clock, Deadline
 from bisectbot.power.switching import Switching
 from bisectbot.reach import Door, Switch
@@ -44,16 +44,6 @@ class Rung(StrEnum):
 
 
 _OVER_SSH = (Rung.SSH_REBOOT, Rung.SYSRQ)
-
-
-@dataclass(frozen=True)
-class Homecoming:
-    """How a machine came back to its known-good system."""
-
-    host: str
-    rung: Rung
-    seconds: float
-    tried: tuple[str, ...]  # what each earlier rung came to
 
 
 @dataclass(frozen=True)
@@ -99,7 +89,7 @@ def wait_for_home(way: Way, seconds: float, release: str = "") -> Identity | Inf
         way.clock.sleep(min(_LOOK_EVERY, deadline.remaining))
 
 
-def bring_home(way: Way, *, release: str = "", expected: bool = True) -> tuple[Identity, Homecoming]:
+def bring_home(way: Way, *, release: str = "", expected: bool = True) -> tuple[Identity, Homed]:
     """Climb the ladder until the machine is home; Quarantined if no rung leads there.
 
     `expected`: whether the machine is on its way home by itself (its kernel said that it restarts, or was left alone).
@@ -114,7 +104,7 @@ def bring_home(way: Way, *, release: str = "", expected: bool = True) -> tuple[I
             continue
         found = _climb(way, act, seconds, release)
         if isinstance(found, Identity):
-            return found, Homecoming(way.host.name, rung, way.clock.now() - began, tuple(tried))
+            return found, Homed(way.host.name, rung.value, way.clock.now() - began, tuple(tried))
         tried.append(f"{rung}: {found.message}")
     raise Quarantined(
         f'host "{way.host.name}" could not be brought back to its known-good system in '
@@ -124,14 +114,20 @@ def bring_home(way: Way, *, release: str = "", expected: bool = True) -> tuple[I
 
 
 def _climb(way: Way, act: Callable[[], None], seconds: float, release: str) -> Identity | InfraError:
-    """Do one rung's act and look what comes of it; a machine that isn't ours to touch ends the climb."""
+    """Do one rung's act and look what comes of it; a machine that isn't ours to touch ends the climb.
+
+    An act that failed may have been done all the same: power that can't be confirmed is given the time of a boot.
+    """
+    failed: InfraError | None = None
     try:
         act()
-        return wait_for_home(way, seconds, release)
     except (Refused, Stranger):
         raise
     except InfraError as error:
-        return error
+        failed = error
+    unconfirmed = failed is None or isinstance(failed, PowerFailed)
+    found = wait_for_home(way, seconds if unconfirmed else 0.0, release)
+    return failed if failed and not isinstance(found, Identity) else found
 
 
 def _rungs(way: Way, *, expected: bool) -> Iterator[tuple[Rung, float, Callable[[], None]]]:

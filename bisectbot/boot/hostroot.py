@@ -8,16 +8,13 @@ from pathlib import Path
 
 from bisectbot.boot import kexec
 from bisectbot.boot.kexec import Upload
+from bisectbot.boot.words import value
 from bisectbot.errors import Refused
 from bisectbot.lab import LabHost
 from bisectbot.model import Kernel
 from bisectbot.ports import Deadline
 from bisectbot.reach import Shell
 from bisectbot.visible import visible
-
-# What the running system's loader and we ourselves said; the rest (root=, the console ...) holds for a candidate too.
-_NOT_KEPT = ("BOOT_IMAGE=", "initrd=", "kexec_jump_back_entry=", "bisectbot.", "panic=", "loglevel=", "crashkernel=")
-_NOT_KEPT_WHOLE = ("quiet", "splash")
 
 # $1 the archive, $2 the release, $3 our folder: unpacked aside, then put in place in one step.
 _UNPACK = """
@@ -27,6 +24,10 @@ chmod 755 "$new" "$new/lib" "$new/lib/modules" "$new/lib/modules/$2"
 rm -rf "/lib/modules/$2" && mv "$new/lib/modules/$2" "/lib/modules/$2" && rm -rf "$new" || exit 1
 PATH=$PATH:/sbin:/usr/sbin depmod "$2"
 """
+
+# $1 the release: the tools want its folder, even where everything is built in.
+_EMPTY = 'mkdir -p "/lib/modules/$1" && touch "/lib/modules/$1/modules.order" "/lib/modules/$1/modules.builtin" && \
+PATH=$PATH:/sbin:/usr/sbin depmod "$1"'
 
 # $1 the release, $2 where it goes: the machine's own tool, whichever it has.
 _MAKE = """
@@ -54,12 +55,6 @@ class Programs:
     args: tuple[str, ...]
 
 
-def own_words(cmdline: str) -> tuple[str, ...]:
-    """Return the words of the known-good system's command line that a candidate needs too."""
-    words = cmdline.split()
-    return tuple(word for word in words if not word.startswith(_NOT_KEPT) and word not in _NOT_KEPT_WHOLE)
-
-
 def files(kernel: Kernel, programs: Programs) -> list[Path]:
     """Return what is going to be uploaded; modules take about three times their archive's room, and count so."""
     modules = [kernel.modules] * 4 if kernel.modules else []
@@ -82,18 +77,13 @@ def prepare(shell: Shell, host: LabHost, kernel: Kernel, programs: Programs, dea
         sent += kexec.send(shell, kernel.modules, archive, deadline)
         _run(shell, ["sh", "-c", _UNPACK, "sh", archive, kernel.release, host.folder], "unpack modules", deadline)
     else:
-        # the tools want the folder, even where everything is built in
         _run(shell, ["sh", "-c", _EMPTY, "sh", kernel.release], "make a modules folder", deadline)
     # where mkinitramfs looks for what the kernel can unpack
     sent += kexec.send(shell, kernel.config, f"/boot/config-{kernel.release}", deadline)
     initramfs = f"{root}/initramfs"
     _run(shell, _maker(host, kernel.release, initramfs), "make an initramfs", deadline)
     kexec.sweep(shell, host, deadline)
-    return Upload(host.folder, image, initramfs, sent)
-
-
-_EMPTY = 'mkdir -p "/lib/modules/$1" && touch "/lib/modules/$1/modules.order" "/lib/modules/$1/modules.builtin" && \
-PATH=$PATH:/sbin:/usr/sbin depmod "$1"'
+    return Upload(image, initramfs, sent)
 
 
 def clean(shell: Shell, host: LabHost, deadline: Deadline) -> None:
@@ -103,9 +93,8 @@ def clean(shell: Shell, host: LabHost, deadline: Deadline) -> None:
 
 def runner_argv(host: LabHost, programs: Programs, words: Sequence[str]) -> list[str]:
     """Return the command that runs the reproducer and tells the facts; the boot's words say how often and how long."""
-    values = dict(word.split("=", 1) for word in words if "=" in word)
     root = f"{host.folder}/runs"
-    counts = [values.get("bisectbot.trials", "1"), values.get("bisectbot.limit", "60")]
+    counts = [value(words, "bisectbot.trials"), value(words, "bisectbot.limit")]
     runner = [f"{root}/runner", *counts, f"{root}/reproducer", *programs.args]
     # files that the reproducer makes stay in there
     return ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", root, *runner]

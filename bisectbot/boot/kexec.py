@@ -77,6 +77,9 @@ done
 exit 1
 """
 
+# The magic letter.
+_DISARM = 'for w in /sys/class/watchdog/*; do [ -e "$w" ] && printf V >"/dev/${w##*/}"; done; exit 0'
+
 
 @dataclass(frozen=True)
 class Preflight:
@@ -92,7 +95,6 @@ class Preflight:
 class Upload:
     """The files of one boot, as they lie on the host."""
 
-    folder: str
     kernel: str
     initramfs: str
     sent: int  # bytes; 0 if all of it was there
@@ -152,7 +154,7 @@ def upload(shell: Shell, host: LabHost, kernel: Path, initramfs: Path, deadline:
     targets = [f"{root}/{path.name}-{checksum(path)[:32]}" for path in (kernel, initramfs)]
     sent = sum(send(shell, path, target, deadline) for path, target in zip((kernel, initramfs), targets, strict=True))
     sweep(shell, host, deadline)
-    return Upload(root, targets[0], targets[1], sent)
+    return Upload(targets[0], targets[1], sent)
 
 
 def send(shell: Shell, source: Path, target: str, deadline: Deadline) -> int:
@@ -196,6 +198,11 @@ def arm_watchdog(shell: Shell, seconds: int, deadline: Deadline) -> str:
     except InfraError:
         return ""
     return visible(said.text, 200) if said.code == 0 else ""
+
+
+def disarm_watchdog(shell: Shell, deadline: Deadline) -> None:
+    """Stop it again, where its driver lets go."""
+    shell.run(["sh", "-c", _DISARM], deadline)
 
 
 def jump(shell: Shell, deadline: Deadline) -> None:

@@ -13,15 +13,29 @@ from bisectbot.boot.home import Way
 from bisectbot.boot.identity import Identity, identify
 from bisectbot.boot.labconsole import LabConsole, Sight
 from bisectbot.boot.words import candidate_words, longest, value
-from bisectbot.errors import HostSick, InfraError, Refused
+from bisectbot.errors import Dropped, HostSick, InfraError, Refused
 from bisectbot.lab import BootMethod, Homed, LabHost, Payload
 from bisectbot.model import Kernel
 from bisectbot.ports import Deadline
 from bisectbot.power.switching import Switching
-from bisectbot.reach import NetbootJob, Offer, Shell
+from bisectbot.reach import NetbootJob, Offer, Shell, Wire
 
 _TOUCH_SECONDS = 6.0  # for one look while a candidate is listened to
 _LEFT_WITHIN = 120.0  # seconds that the old system may take to go down after the jump
+
+
+@dataclass
+class _Stream:
+    """What the reproducer says over SSH, and whether that has ended; fits reach.Wire."""
+
+    wire: Wire
+    ended: bool = False
+
+    def read(self, patience: float) -> bytes | None:
+        """Return as the wire does."""
+        data = self.wire.read(patience)
+        self.ended = self.ended or data == b""
+        return data
 
 
 @dataclass
@@ -34,7 +48,9 @@ class _Boot:
     jumped: float = 0.0
     offer: Offer | None = None
     asked: tuple[str, ...] = ()
-    streaming: ExitStack | None = None  # payload host: the connection that the reproducer runs over
+    streaming: ExitStack | None = None  # payload host: until the reproducer was started over SSH
+    stream: _Stream | None = None  # ... and from then on
+    watched: bool = False  # by the machine's own watchdog
     seen_before: frozenset[str] = field(default_factory=frozenset)  # what pstore held already
 
 
@@ -129,6 +145,7 @@ class LabMachine:
             self._parts.recorder.note(f"{files.sent} bytes uploaded; loading")
             kexec.load(shell, files, self._words(boot), Deadline.after(self._clock, host.patiences.load))
             if armed := kexec.arm_watchdog(shell, longest(self._host, boot.asked), self._hold.deadline()):
+                boot.watched = True
                 self._parts.recorder.note(f"watchdog armed: {armed}")
             self._parts.recorder.note("loaded; jumping")
             kexec.jump(shell, self._hold.deadline())
@@ -163,6 +180,8 @@ class LabMachine:
                 boot.offer.check()
             return Sight.NOTHING
         if seen.token == boot.token:
+            if boot.stream is not None and boot.stream.ended:
+                raise Dropped(f'the connection to the reproducer on host "{self.name}" broke: the candidate runs on')
             return Sight.NOTHING
         if seen.boot_id == boot.before.boot_id:
             return self._still_there(boot)
@@ -188,8 +207,8 @@ class LabMachine:
         if programs is None or streaming is None:
             return
         argv = hostroot.runner_argv(self._host, programs, boot.asked)
-        wire = stack.enter_context(shell.stream(argv))
-        stack.enter_context(self._parts.recorder.adding(wire, "the reproducer over SSH"))
+        boot.stream = _Stream(stack.enter_context(shell.stream(argv)))
+        stack.enter_context(self._parts.recorder.adding(boot.stream, "the reproducer over SSH"))
         streaming.push(stack.pop_all())
         boot.streaming = None
 
@@ -209,6 +228,8 @@ class LabMachine:
         expected = not jumped or console.goes_home()
         seen, homed = self._hold.bring_home(expected=expected, release=boot.before.release)
         console.deaf = jumped and self._hold.deaf(console.recorded)
+        if boot.watched and seen.boot_id == boot.before.boot_id:
+            self._disarm()
         crash_log = None
         if self._host.payload is Payload.HOST:
             self._clean()
@@ -221,6 +242,11 @@ class LabMachine:
         with suppress(InfraError), self._way.door.open(self._hold.deadline()) as shell:
             return pstore.collect(shell, boot.seen_before, log.with_suffix(".pstore.txt"), self._hold.deadline())
         return None
+
+    def _disarm(self) -> None:
+        """Stop the watchdog of a machine that never left: it would reset it in the middle of another boot."""
+        with suppress(InfraError), self._way.door.open(self._hold.deadline()) as shell:
+            kexec.disarm_watchdog(shell, self._hold.deadline())
 
     def _clean(self) -> None:
         """Leave no trace on the machine's root; what can't be removed now is removed before the next boot."""

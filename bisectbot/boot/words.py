@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bisectbot.arch import traits
-from bisectbot.boot.hostroot import own_words
 from bisectbot.lab import CANDIDATE_WORDS, LabHost, NetConsole, Payload
+
+# What the running system's loader and we ourselves said; the rest (root=, the console ...) holds for a candidate too.
+_NOT_KEPT = ("BOOT_IMAGE=", "initrd=", "kexec_jump_back_entry=", "bisectbot.", "panic=", "loglevel=", "crashkernel=")
+_NOT_KEPT_WHOLE = ("quiet", "splash")
 
 _SPARE = 60  # seconds beyond what a boot and its trials may take, until somebody may wonder
 
@@ -17,6 +20,12 @@ def candidate_words(host: LabHost, running: str, port: int | None, asked: Sequen
     tty = host.tty or (traits(host.arch).tty if host.console and not base else "")
     console = (f"console={tty}",) if tty else ()
     return (*base, *console, *CANDIDATE_WORDS, *host.cmdline, *_network_words(host, port), *asked)
+
+
+def own_words(cmdline: str) -> tuple[str, ...]:
+    """Return the words of the known-good system's command line that a candidate needs too."""
+    words = cmdline.split()
+    return tuple(word for word in words if not word.startswith(_NOT_KEPT) and word not in _NOT_KEPT_WHOLE)
 
 
 def _network_words(host: LabHost, port: int | None) -> Iterator[str]:

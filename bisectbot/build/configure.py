@@ -216,9 +216,5 @@ class Cache:
         for path in old:
             path.unlink(missing_ok=True)
 
-    def forget(self, key: str) -> None:
-        """Drop one that turned out not to fit its tree."""
-        self._path(key).unlink(missing_ok=True)
-
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"

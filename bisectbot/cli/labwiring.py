@@ -70,6 +70,14 @@ class Lab:
             case None:
                 return None
 
+    def check_secrets(self, host: LabHost) -> None:
+        """Raise ConfigError if a password isn't there: found out at the first power cycle, it would be too late."""
+        match host.power:
+            case IpmiPower(password=secret) | RedfishPower(password=secret) | SnmpPower(community=secret):
+                self.secrets.reveal(secret)
+            case _:
+                pass
+
     def way(self, host: LabHost) -> Way:
         """Return what a machine is brought home with."""
         return Way(host, SshDoor(host.ssh, self.clock), self.switch(host), self.me.owner(), self.clock)
@@ -110,6 +118,7 @@ class Lab:
 def lab_machine(lab: Lab, host: LabHost, logs: Path, programs: Programs | None) -> Iterator[LabMachine]:
     """Take a machine, and give it back; its console between boots goes to `logs`."""
     with ExitStack() as stack:
+        lab.check_secrets(host)
         stack.enter_context(lab.lock(host))
         keeping = stack.enter_context(lab.listening(host, logs / f"{host.name}.log"))
         facts = stack.enter_context(_facts(host.network)) if host.network else None

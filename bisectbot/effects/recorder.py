@@ -23,15 +23,14 @@ _MAIN = "console"
 
 
 class RecordedConsole:
-    """One boot on a recorded machine; fits ports.Console. `over` is asked whether the machine is back already."""
+    """One boot on a recorded machine; fits ports.Console, and never ends by itself."""
 
-    def __init__(self, tape: Tape, over: Callable[[], bool], losses: Callable[[], int]) -> None:
-        self.reset = False
+    reset = False
+
+    def __init__(self, tape: Tape, losses: Callable[[], int]) -> None:
         self._losses = losses
         self._losses_before = losses()
         self._tape = tape
-        self._over = over
-        self._finished = False
 
     @property
     def gap(self) -> bool:
@@ -39,30 +38,12 @@ class RecordedConsole:
         return self._losses() != self._losses_before
 
     def chunks(self, patience: float) -> Iterator[Chunk | None]:
-        """Yield bytes as they come, None after `patience` seconds without any; stop once finished.
+        """Yield bytes as they come, None after `patience` seconds without any.
 
         Raises DiskFull or InfraError if the log can't be written, and what makes listening hopeless.
         """
-        left = patience
         while True:
-            finished = self._finished
-            chunk = self._tape.take(0 if finished else min(_LOOK, left))
-            if chunk is not None:
-                yield chunk
-                left = patience
-            elif finished:
-                return
-            elif self._over():
-                self.finish(reset=True)
-            elif (left := left - _LOOK) <= 0:
-                yield None
-                left = patience
-
-    def finish(self, *, reset: bool) -> None:
-        """Let chunks() stop once all that came is handed out; any thread may call this."""
-        self.reset = self.reset or reset
-        self._finished = True
-        self._tape.stop()
+            yield self._tape.take(patience)
 
 
 class Recorder:
@@ -70,11 +51,9 @@ class Recorder:
 
     def __init__(self, line: Line | None, log: ConsoleLog, clock: Clock) -> None:
         self.what = line.what if line else "no console"
-        self.last_byte: float | None = None  # when the console's last one came, on the clock
         self._line = line
         self._clock = clock
         self._tape = Tape(log, clock)
-        self._stop = threading.Event()
         self._open = threading.Event()
         self._ever = False
         self._lost_at: float | None = None
@@ -116,11 +95,11 @@ class Recorder:
     # --- boots ---
 
     @contextmanager
-    def cut(self, log: ConsoleLog, over: Callable[[], bool] = lambda: False) -> Iterator[RecordedConsole]:
+    def cut(self, log: ConsoleLog) -> Iterator[RecordedConsole]:
         """Begin a boot: everything from now on goes to `log` and is handed out, until the context is left."""
         self._tape.begin(log)
         try:
-            yield RecordedConsole(self._tape, over, lambda: self.losses)
+            yield RecordedConsole(self._tape, lambda: self.losses)
         finally:
             self._tape.leave()
 
@@ -216,7 +195,6 @@ class Recorder:
     def _heard(self, source: str, data: bytes) -> None:
         if data and source == _MAIN:
             self._seen = (self._seen + data)[-LIMIT:]
-            self.last_byte = self._clock.now()
         self._tape.put(source, data)
 
 

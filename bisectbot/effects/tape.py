@@ -22,7 +22,6 @@ class Tape:
         self._between = (log, clock.now())
         self._log, self._began = self._between
         self._watched = False
-        self._stopped = False
         self._chunks: deque[Chunk] = deque()
         self._size = 0
         self._dropped = 0
@@ -63,16 +62,10 @@ class Tape:
         """End a boot: `log` isn't used any more."""
         self._cut(*self._between, watched=False)
 
-    def stop(self) -> None:
-        """Let take() end once all is handed out."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
     def take(self, patience: float) -> Chunk | None:
         """Return what came next, or None after `patience` seconds without anything. A fault of ours is raised."""
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._stopped or self._fault or self._hopeless, patience)
+            self._changed.wait_for(lambda: self._chunks or self._fault or self._hopeless, patience)
             if fault := self._hopeless or self._fault:
                 raise fault
             if not self._chunks:
@@ -93,7 +86,7 @@ class Tape:
         with self._changed:
             self._keep(self._merge.interrupt(self._clock.now()))
             self._log, self._began, self._watched = log, began, watched
-            self._stopped, self._fault = False, None
+            self._fault = None
             self._chunks.clear()
             self._size = self._dropped = 0
 

@@ -119,7 +119,7 @@ def real_machine(session: Session, host: LabHost) -> RealMachine:
 
 def _rescue(session: Session, home: Homecoming) -> Rescue:
     homed = home.homed
-    told = tuple(visible(text, 200) for text in (*homed.tried, *homed.notes))[:_MOST_TRIED]
+    told = tuple(visible(text, 200) for text in homed.tried)[:_MOST_TRIED]
     return Rescue(home.boot, home.commit, homed.how, homed.seconds, told, kept_log(session.folder, home))
 
 

@@ -27,6 +27,7 @@ from bisectbot.lab import IpmiPower, NetConsole, Secret, TcpConsole
 from bisectbot.model import CrashKind
 from bisectbot.ports import Deadline
 from bisectbot.reach import Line
+from csrc import lacking
 
 pytestmark = [pytest.mark.real, pytest.mark.lab]
 CLOCK = SystemClock()
@@ -71,7 +72,7 @@ def reads(log: Path) -> Reading:
 def needs(*tools: str) -> None:
     """Skip where a program isn't installed."""
     if missing := [tool for tool in tools if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        lacking(f"not installed: {', '.join(missing)}")
 
 
 def test_sol_is_complete_through_power_cycles(room: Room, tmp_path: Path) -> None:
