@@ -98,6 +98,47 @@ class ProbeRecipe:
             raise ValueError(msg)
 
 
+class PriorKind(StrEnum):
+    """What a prior is told by. The values are the user's words."""
+
+    PATH = "path"  # commits that touch it
+    AUTHOR = "author"  # whose author's name or address holds it
+    LIST = "list"  # named in a file
+
+
+@dataclass(frozen=True)
+class PriorRule:
+    """Commits that are likelier, or less likely, to be the culprit than others: by `factor`."""
+
+    kind: PriorKind
+    what: str  # a path, a text, or the file's path
+    factor: float
+    commits: tuple[str, ...] = ()  # of a list: full hashes
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < float("inf"):
+            msg = f"a prior's factor must be above 0, not {self.factor}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class SearchRecipe:
+    """How the culprit of a bug that fires only sometimes is looked for, and when that is enough."""
+
+    confidence: float = 0.99
+    max_seconds: float | None = None  # of work; then it pauses with the best statement so far
+    priors: tuple[PriorRule, ...] = ()
+    older: float = 0.05  # prior probability that the good ends have the bug too
+    background: float = 0.0  # fires per second on a kernel without the bug
+    show_within: float = 3600.0  # seconds of exposure at the bad end without a fire after which it is given up
+    revert: bool = True  # check at the end that the bad end without the culprit stays silent
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence < 1:  # noqa: PLR2004  below, the likeliest commit is as likely wrong as right
+            msg = f"the confidence must be at least 0.5 and below 1, not {self.confidence}"
+            raise ValueError(msg)
+
+
 @dataclass(frozen=True)
 class Terms:
     """The words of `git bisect terms`; what is called bad here may be `new` or `fixed` there."""
@@ -189,6 +230,8 @@ class Kernel:
     from_store: bool = False
     log: Path | None = None
     modules: Path | None = None  # a .tar.gz of lib/modules/RELEASE, without depmod's files
+    sources: Path | None = None  # the files of the tree that went into it, a line each
+    digest: str = ""  # of what is loaded, its own release left out: equal digests are the same kernel
 
 
 class BrokenBy(StrEnum):
@@ -308,6 +351,7 @@ class Trial:
     notes: tuple[str, ...] = ()  # titles of reports that didn't (a WARNING at boot)
     boot_seconds: float = 0.0
     probe_seconds: float = 0.0
+    exposure: float = 0.0  # seconds in which the reproducer is known to have been at work, before it fired if it did
     console: Path | None = None
     release: str = ""  # what the machine itself said it runs
     host: str = ""
@@ -352,6 +396,7 @@ class Culprit:
     """The first bad commit."""
 
     commit: str
+    probability: float | None = None  # None: by plain bisection, which has none
 
 
 @dataclass(frozen=True)
@@ -359,6 +404,7 @@ class Stuck:
     """Only skipped commits are left: it is one of `candidates` (the known bad one among them)."""
 
     candidates: tuple[str, ...]
+    probability: float | None = None  # that it is one of them; None: by plain bisection
 
 
 @dataclass(frozen=True)

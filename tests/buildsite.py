@@ -79,10 +79,16 @@ class Site:
         )
 
     def build(
-        self, commit: str, recipe: BuildRecipe = TINY, *, required: bool = False, reference: Path | None = None
+        self,
+        commit: str,
+        recipe: BuildRecipe = TINY,
+        *,
+        required: bool = False,
+        reference: Path | None = None,
+        sources: bool = False,
     ) -> Kernel:
         """Build and expect a kernel."""
-        product = self.outcome(commit, recipe, required=required, reference=reference)
+        product = self.outcome(commit, recipe, required=required, reference=reference, sources=sources)
         assert isinstance(product, Kernel), product
         return product
 
@@ -92,7 +98,7 @@ class Site:
         assert isinstance(product, BuildBroken), product
         return product
 
-    def outcome(
+    def outcome(  # noqa: PLR0913  the builder's own options
         self,
         commit: str,
         recipe: BuildRecipe = TINY,
@@ -100,11 +106,18 @@ class Site:
         seconds: float = 60.0,
         required: bool = False,
         reference: Path | None = None,
+        sources: bool = False,
     ) -> Kernel | BuildBroken:
         """Build with a new builder; the log is one file a commit."""
         deadline = Deadline.after(SystemClock(), seconds)
         return self.builder().build(
-            recipe, commit, log=self.log(commit), deadline=deadline, required=required, reference=reference
+            recipe,
+            commit,
+            log=self.log(commit),
+            deadline=deadline,
+            required=required,
+            reference=reference,
+            sources=sources,
         )
 
     def log(self, commit: str) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from buildsite import TINY, Site
 from history import git
 
+from bisectbot.build.compiled import listed
 from bisectbot.model import Arch, BuildRecipe, Compiler, Span
 
 
@@ -108,3 +109,27 @@ def test_the_users_tree_is_never_touched(site: Site) -> None:
     after = git(site.linux.path, "status", "--porcelain"), git(site.linux.path, "rev-parse", "HEAD")
     assert after == before
     assert git(site.tree, "status", "--porcelain") == ""
+
+
+def test_a_kernel_tells_what_it_was_made_from(site: Site) -> None:
+    """The list names the files of the tree, by their paths in it."""
+    kernel = site.build(site.linux.first)
+    assert listed(kernel) == frozenset({"init/main.c", "kernel/sched.c", "lib/string.c"})
+    assert kernel.sources is not None
+    kernel.sources.unlink()
+    assert listed(kernel) is listed(replace(kernel, sources=None)) is None
+
+
+def test_a_stored_kernel_is_built_again_for_its_sources_alone(site: Site) -> None:
+    """One of a store that kept none is as good as any, until somebody asks for them: then it is made, once."""
+    image = site.build(site.linux.first).image
+    (image.parent / "contents.json").unlink()
+    site.proc.ran.clear()
+    without = site.build(site.linux.first)
+    assert (without.sources, site.proc.ran) == (None, [])
+    found = site.build(site.linux.first, sources=True)
+    assert found.sources is not None
+    assert found.image == image
+    assert site.proc.targets() == ["bzImage"]
+    assert site.build(site.linux.first, sources=True).from_store
+    assert site.proc.targets() == ["bzImage"]

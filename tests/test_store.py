@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,7 @@ def test_what_is_in_use_stays(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from bisectbot.build.store import Store
 store = Store(Path(sys.argv[1]))
@@ -173,3 +175,61 @@ def test_what_a_killed_bot_left_half_made_goes_after_a_day(tmp_path: Path, store
     put(store, tmp_path / "build", "k2")
     assert fresh.exists()
     assert not stale.exists()
+
+
+def test_what_a_kernel_was_made_from_comes_back(tmp_path: Path, store: Store) -> None:
+    """The list of sources and the digest are kept with the kernel."""
+    store.put_kernel("k", replace(built(tmp_path / "build"), sources=("init/main.c", "kernel/fork.c"), digest="d"))
+    found = Store(tmp_path / "kernels").get("k", B)
+    assert isinstance(found, Kernel)
+    assert found.sources is not None
+    assert found.sources.read_text() == "init/main.c\nkernel/fork.c\n"
+    assert found.digest == "d"
+    assert store.knows_contents("k")
+
+
+def test_an_entry_of_before_is_completed(tmp_path: Path, store: Store) -> None:
+    """A kernel that was kept without its sources stays as it is, in use or not, and gets them from a later build."""
+    old = store.put_kernel("k", built(tmp_path / "build"))
+    (old.image.parent / "contents.json").unlink()
+    user = Store(tmp_path / "kernels")
+    found = user.get("k", A)
+    assert isinstance(found, Kernel)
+    assert (found.sources, found.digest, store.knows_contents("k")) == (None, "", False)
+    again = replace(built(tmp_path / "again", image=b"another"), sources=("init/main.c",), digest="d")
+    kept = store.put_kernel("k", again)
+    assert kept.image.read_bytes() == b"\x7fkernel" * 1000
+    assert kept.sources is not None
+    assert (kept.sources.read_text(), kept.digest) == ("init/main.c\n", "d")
+    small = Store(tmp_path / "kernels", limit=0)
+    put(small, tmp_path / "more", "l")
+    assert small.has("k")  # still held by its user
+
+
+def test_that_sources_can_t_be_told_is_kept_too(tmp_path: Path, store: Store) -> None:
+    """Otherwise such a kernel would be built again each time somebody asks."""
+    kept = store.put_kernel("k", built(tmp_path / "build"))
+    assert kept.sources is None
+    assert store.knows_contents("k")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: (entry / "sources").write_text("init/main.c\n"),
+        lambda entry: (entry / "sources").unlink(),
+        lambda entry: (entry / "contents.json").write_text('{"format": 1, "dig'),
+        lambda entry: (entry / "contents.json").write_text('{"format": 99, "digest": "d", "sources": null}'),
+        lambda entry: (entry / "contents.json").write_text('{"format": 1, "digest": 7, "sources": null}'),
+        lambda entry: (entry / "contents.json").write_text("[]"),
+    ],
+    ids=["cut list", "no list", "cut", "newer format", "no digest", "not an object"],
+)
+def test_a_damaged_list_is_none_and_costs_no_kernel(tmp_path: Path, store: Store, damage) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """A list that was cut off would hide commits; it counts as unknown, and the kernel can still be booted."""
+    made = replace(built(tmp_path / "build"), sources=("init/main.c", "kernel/fork.c"), digest="d")
+    damage(store.put_kernel("k", made).image.parent)
+    found = store.get("k", A)
+    assert isinstance(found, Kernel)
+    assert (found.sources, found.digest) == (None, "")
+    assert not store.knows_contents("k")

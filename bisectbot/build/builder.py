@@ -36,6 +36,7 @@ class _Order:
     toolchain: Toolchain
     wanted: Wanted
     fixups: tuple[Fixup, ...]  # those that apply to this commit
+    sources: bool = False  # a kernel without its list of sources isn't enough
 
 
 class _Checkout:
@@ -89,7 +90,7 @@ class Builder:
         self._cache = Cache(self.configs)
         self._configurator = Configurator(self.tree.path, self.proc)
 
-    def build(  # noqa: PLR0913  the last two are options
+    def build(  # noqa: PLR0913  the last three are options
         self,
         recipe: BuildRecipe,
         commit: str,
@@ -98,16 +99,19 @@ class Builder:
         deadline: Deadline,
         required: bool = False,
         reference: Path | None = None,
+        sources: bool = False,
     ) -> Kernel | BuildBroken:
         """Return the kernel of a commit, from the store if it is there, or why there can't be one.
 
+        `sources`: a kernel of the store of which nobody wrote down what it was made from is built again for that; its
+        image stays.
         `required`: a lost required option raises ConfigError instead of breaking the build (the ends of a range).
         `reference`: the .config that drift is told against. Raises InfraError for faults of this machine.
         """
         started = self.clock.now()
         fixups = tuple(one for one in recipe.fixups if span_holds(one.span, commit, self.graph))
         toolchain = self.toolchains.pick(recipe, commit, self.graph, deadline)
-        order = _Order(recipe, commit, log, deadline, required, toolchain, wanted_by(recipe), fixups)
+        order = _Order(recipe, commit, log, deadline, required, toolchain, wanted_by(recipe), fixups, sources)
         try:
             product = self._build(order)
         except OSError as error:
@@ -181,6 +185,9 @@ class Builder:
 
     def _from_store(self, order: _Order, key: str) -> Kernel | BuildBroken | None:
         known = self.store.get(key, order.commit)
+        if isinstance(known, Kernel) and order.sources and not self.store.knows_contents(key):
+            _note(order, f"{key} is in the store, but not what it was made from: it is built again")
+            return None
         if known is not None:
             _note(order, f"{key} is in the store; the log of its build:")
             with suppress(OSError), order.log.open("ab") as log:

@@ -11,7 +11,9 @@ from pathlib import Path
 from bisectbot.arch import traits
 from bisectbot.build import kconfig, modules
 from bisectbot.build.buildlog import Diagnosis, diagnose, wants_new_config
+from bisectbot.build.compiled import BuildFolder
 from bisectbot.build.configure import tail
+from bisectbot.build.digest import digest
 from bisectbot.build.store import Built
 from bisectbot.build.toolchain import as_arguments
 from bisectbot.errors import DiskFull, ToolMissing
@@ -143,7 +145,16 @@ def _built(make: Make) -> Built | Diagnosis:
     release = (make.folder / "include/config/kernel.release").read_text().strip()
     if len(release.encode()) > _LONGEST_RELEASE or not release.endswith(make.suffix):
         return Diagnosis(f"the release {release!r} doesn't tell which kernel this is")
-    return Built(make.commit, release, make.folder / image, make.config, make.log)
+    left = BuildFolder(make.tree, make.folder)
+    return Built(
+        make.commit,
+        release,
+        make.folder / image,
+        make.config,
+        make.log,
+        sources=left.sources(image, modules=make.modules),
+        digest=digest(left, image, make.config, make.suffix, modules=make.modules),
+    )
 
 
 def _install(make: Make, built: Built, proc: Proc, environment: Mapping[str, str]) -> Built | Diagnosis:

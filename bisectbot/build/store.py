@@ -20,6 +20,9 @@ from bisectbot.model import BrokenBy, BuildBroken, Kernel
 DEFAULT_LIMIT = 20 << 30
 _FORMAT = 1
 _META, _IMAGE, _CONFIG, _LOG, _MODULES = "meta.json", "image", "config", "build.log", "modules.tar.gz"
+# What a kernel consists of stands beside the meta data: entries that were made before it was kept are as good, and can
+# be completed while somebody boots their image. Raise the format when an older list or digest mustn't be trusted.
+_CONTENTS, _SOURCES, _CONTENTS_FORMAT = "contents.json", "sources", 1
 _NEW = ".new-"
 _ABANDONED = 24 * 3600  # seconds after which a half-made entry is nobody's
 
@@ -34,6 +37,8 @@ class Built:
     config: str
     log: Path
     modules: Path | None = None
+    sources: tuple[str, ...] | None = None  # the files of the tree that went into it; None: can't be told
+    digest: str = ""
 
 
 class Store:
@@ -62,12 +67,16 @@ class Store:
         """Whether a key's kernel can be booted, or its failure be told."""
         return (self._folder / key / _META).is_file()
 
+    def knows_contents(self, key: str) -> bool:
+        """Whether it was kept what a kernel consists of, be it that this can't be told."""
+        return _contents(self._folder / key) is not None
+
     def log_of(self, key: str) -> Path:
         """Return the log of the build that made an entry."""
         return self._folder / key / _LOG
 
     def put_kernel(self, key: str, built: Built) -> Kernel:
-        """Keep a kernel; what was there before under this key, if anything, stays and is returned."""
+        """Keep a kernel; what was there before under this key, if anything, stays, is completed and is returned."""
         with self._entry(key) as folder:
             shutil.copyfile(built.image, folder / _IMAGE)
             (folder / _CONFIG).write_text(built.config)
@@ -78,7 +87,10 @@ class Store:
                 shutil.copyfile(built.modules, folder / _MODULES)
                 told["modules"] = _MODULES
                 checked.append(_MODULES)
+            _write_contents(folder, built)
             _write_meta(folder, {**told, "sums": {name: _checksum(folder / name) for name in checked}})
+        if not self.knows_contents(key):
+            self._complete(key, built)
         kept = self.get(key, built.commit)
         if not isinstance(kept, Kernel):
             raise InfraError(f"{self._folder}: what was just written can't be read back", hint="check the disk")
@@ -103,7 +115,19 @@ class Store:
         if meta["kind"] == "kernel":
             modules = folder / _MODULES if "modules" in meta else None
             image, config = folder / _IMAGE, folder / _CONFIG
-            return Kernel(commit, key, meta["release"], image, config, from_store=True, modules=modules)
+            known = _contents(folder)
+            sources, told = known or (None, "")
+            return Kernel(
+                commit,
+                key,
+                meta["release"],
+                image,
+                config,
+                from_store=True,
+                modules=modules,
+                sources=sources,
+                digest=told,
+            )
         return BuildBroken(commit, BrokenBy(meta["by"]), meta["title"], meta["file"], from_store=True)
 
     def _meta(self, key: str) -> dict[str, str] | None:
@@ -141,6 +165,13 @@ class Store:
         with suppress(OSError):  # another bisectbot was faster: its entry is as good
             folder.rename(self._folder / key)
         self._hold(key)
+
+    def _complete(self, key: str, built: Built) -> None:
+        """Add what a kernel consists of to an entry without."""
+        try:
+            _write_contents(self._folder / key, built)
+        except OSError as error:
+            raise os_fault(error) from error
 
     # --- who uses what: a shared lock on the meta file, which ends with the process
 
@@ -208,6 +239,34 @@ def _same_file(handle: int, path: Path) -> bool:
 
 def _write_meta(folder: Path, meta: Mapping[str, object]) -> None:
     (folder / _META).write_text(json.dumps({"format": _FORMAT, **meta}, indent=1))
+
+
+def _write_contents(folder: Path, built: Built) -> None:
+    """Write the list and, after it, what makes it valid; each in one step, for others may be reading."""
+    known: dict[str, object] = {"format": _CONTENTS_FORMAT, "digest": built.digest, "sources": None}
+    if built.sources is not None:
+        _replace(folder / _SOURCES, "".join(f"{path}\n" for path in built.sources))
+        known["sources"] = _checksum(folder / _SOURCES)
+    _replace(folder / _CONTENTS, json.dumps(known, indent=1))
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, new = tempfile.mkstemp(prefix=_NEW, dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    Path(new).replace(path)
+
+
+def _contents(folder: Path) -> tuple[Path | None, str] | None:
+    """Return an entry's list of sources and its digest; None if they weren't kept, or aren't whole."""
+    try:
+        known = json.loads((folder / _CONTENTS).read_text())
+        told, checksum = known["digest"], known["sources"]
+        whole = known["format"] == _CONTENTS_FORMAT and isinstance(told, str)
+        whole = whole and checksum in (None, _checksum(folder / _SOURCES) if checksum else None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (folder / _SOURCES if checksum else None, told) if whole else None
 
 
 def _checksum(path: Path) -> str:
