@@ -166,6 +166,26 @@ class Graph(Protocol):
         """Return every commit that could be the culprit, the bad end among them, newest first."""
         ...
 
+    def history(self, range_: Range) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return each candidate with its parents among the candidates; parents first, the bad end last.
+
+        With --path these are the nearest ancestors that are candidates, and the bad end stands there even where it
+        touches none of the paths; with --first-parent there is one parent at most.
+        """
+        ...
+
+    def touched(self, commits: Sequence[str], *, first_parent: bool = False) -> Mapping[str, tuple[str, ...]]:
+        """Return the paths that each commit changes, both names of a renamed file.
+
+        Of a merge those that differ from all of its parents: what it doesn't just take from one of them. Along first
+        parents all that it brings in, for nothing else stands for that there.
+        """
+        ...
+
+    def authors(self, commits: Sequence[str]) -> Mapping[str, str]:
+        """Return "Name <address>" of each commit's author."""
+        ...
+
     def blobs(self, commit: str) -> tuple[tuple[str, str], ...]:
         """Return (path, object name) of each file of a commit."""
         ...
@@ -252,6 +272,7 @@ class Machine(Protocol):
     """A way to start a kernel. Leaving the context ends the machine, whatever happened."""
 
     name: str
+    leavable: bool  # whether that costs next to nothing at any moment: there is no home to be brought to
 
     def boot(
         self, kernel: Kernel, initramfs: Path, cmdline: Sequence[str], log: Path

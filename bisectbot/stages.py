@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from operator import contains
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -57,7 +59,9 @@ class LocalStages:
     patience: Patience
     children: Children
     build_seconds: float  # deadline of one build
+    reverter: Callable[[str, str], str | None]  # bad end, culprit -> the commit that takes it back
     reference: Path | None = None  # the configuration that drift is told against: the bad end's
+    _left: set[int] = field(default_factory=set, init=False, repr=False)  # numbers of boots; each comes only once
 
     def build(self, commit: str, on_fault: OnFault) -> Kernel | BuildBroken:
         """Build a commit, or take it from the store."""
@@ -72,6 +76,7 @@ class LocalStages:
             deadline=deadline,
             required=commit in self.plan.range_.ends,
             reference=self.reference,
+            sources=self.plan.search is not None and commit in self.plan.range_.ends,
         )
         if commit == self.plan.range_.bad and isinstance(built, Kernel):
             self.reference = built.config
@@ -79,19 +84,41 @@ class LocalStages:
 
     def boot(self, ask: BootAsk, tell: Tell, on_fault: OnFault) -> None:
         """Boot a kernel and tell each trial as it ends, and how a real machine came home."""
-        self.patience.call(lambda: self._boot(ask, tell), on_fault)
+        try:
+            self.patience.call(lambda: self._boot(ask, tell), on_fault)
+        finally:
+            self._left.discard(ask.boot)
 
     def _boot(self, ask: BootAsk, tell: Tell) -> None:
         host, probe = self.plan.host, self.plan.probe
         asked = Asked(secrets.token_hex(8), host.deadlines, ask.runs, probe.signature)
         log = self.folder.console_log(ask.boot, ask.kernel.commit)
         log.parent.mkdir(parents=True, exist_ok=True)
+        left = partial(contains, self._left, ask.boot)
         try:
-            for trial in trials(self.machine, ask.kernel, self.initramfs, asked, log, ask.boot, self.clock):
+            for trial in trials(self.machine, ask.kernel, self.initramfs, asked, log, ask.boot, self.clock, left):
                 tell(trial)
         finally:
             if homed := self.machine.homed():
                 tell(homed)
+
+    @property
+    def leavable(self) -> bool:
+        """Whether leave() does anything: whether a boot on this machine can be ended early for little."""
+        return self.machine.leavable
+
+    def leave(self, boot: int) -> None:
+        """Let the boot with this number end soon, without a fault; from any thread, also before it began.
+
+        What had ended by then is told, a run that was on isn't. Nothing happens to a boot that is over, to any other
+        boot, or on a machine that isn't leavable.
+        """
+        if self.leavable:
+            self._left.add(boot)
+
+    def revert(self, bad: str, culprit: str) -> str | None:
+        """Return the commit that takes `culprit` back on top of `bad`; None if that doesn't go cleanly."""
+        return self.reverter(bad, culprit)
 
     def ready(self, built: Kernel | BuildBroken) -> bool:
         """Whether the kernel of an earlier process is still in the store."""

@@ -158,6 +158,7 @@ class ScriptedMachine:
     reset: bool = False  # the machine reset itself then
     gap: bool = False  # its console was lost for a while
     name: str = "scripted"
+    leavable: bool = True
     clock: FakeClock = field(default_factory=FakeClock)
     booted: list[tuple[Kernel, Path, tuple[str, ...], Path]] = field(default_factory=list)
     running: int = 0

@@ -98,6 +98,7 @@ def test_a_trial_tells_all_about_itself() -> None:
         counts={"mismatches": 3, "migrations": 5000},
         boot_seconds=1.0,
         probe_seconds=9.0 - 1.1,
+        exposure=1.0,
         console=LOG,
         release=RELEASE,
         host="scripted",
@@ -175,11 +176,11 @@ def test_our_own_faults_are_no_trials() -> None:
 
 @pytest.mark.parametrize(
     ("changes"),
-    [{"token": ""}, {"token": "not hex!"}, {"runs": -1}],
-    ids=["no token", "a token that would break the command line", "fewer runs than none"],
+    [{"token": ""}, {"token": "not hex!"}, {"runs": -1}, {"runs": 1_000_001}],
+    ids=["no token", "a token that would break the command line", "fewer runs than none", "more than init takes"],
 )
 def test_a_boot_is_not_asked_for_nonsense(changes: dict[str, object]) -> None:
-    """A boot without a fit token or with a negative number of runs can't be described."""
+    """A boot without a fit token or with a number of runs that init wouldn't take can't be described."""
     with pytest.raises(ValueError, match="token"):
         replace(Asked(TOKEN, DEADLINES), **changes)  # type: ignore[arg-type]
 

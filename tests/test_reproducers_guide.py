@@ -20,6 +20,7 @@ def test_the_example_keeps_the_contract(tmp_path: Path) -> None:
     assert (done.returncode, last["reason"], last["back"]) == (0, "time went on", 0)
     assert beats
     assert beats[-1]["hops"] <= last["hops"]
+    assert 0 < beats[-1]["seconds"] <= last["seconds"] < 60
 
 
 def test_the_example_can_tell_that_it_cant_tell(tmp_path: Path) -> None:

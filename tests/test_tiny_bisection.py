@@ -29,6 +29,7 @@ class TinyMachine:
     """Boots what tinylinux builds: its image holds the release and the sources, so it is seen what they would do."""
 
     name = "tiny"
+    leavable = True
 
     def __init__(self) -> None:
         self.booted: list[str] = []
@@ -91,7 +92,16 @@ def _bisect(site: Site, tmp_path: Path, machine: TinyMachine, bad: str, name: st
     state = replay([journal.append(1.0, Opened(plan, {}))])
     assert state is not None
     stages = LocalStages(
-        plan, folder, builder, machine, tmp_path / "initramfs", FakeClock(), Patience(first_wait=0), site.proc, 60.0
+        plan,
+        folder,
+        builder,
+        machine,
+        tmp_path / "initramfs",
+        FakeClock(),
+        Patience(first_wait=0),
+        site.proc,
+        60.0,
+        lambda _bad, _culprit: None,
     )
     bot = Bot(
         state=state,

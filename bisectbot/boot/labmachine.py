@@ -57,6 +57,8 @@ class _Boot:
 class LabMachine:
     """See above. One boot at a time; stop() may be called from another thread."""
 
+    leavable = False  # it brings itself home at the end of its runs; before that it takes a reset
+
     def __init__(self, way: Way, parts: Parts) -> None:
         self.name = way.host.name
         self._way = replace(way, stopping=lambda: self._stopping)

@@ -131,6 +131,8 @@ def _last_words(told: Path) -> str:
 class QemuMachine:
     """A machine that QEMU plays; fits ports.Machine. Not to be shared between threads."""
 
+    leavable = True
+
     def __init__(  # noqa: PLR0913  (what it needs from outside, given once by name)
         self,
         host: QemuHost,

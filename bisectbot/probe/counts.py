@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NoReturn, TypeVar
 
 from bisectbot.visible import visible
@@ -27,6 +27,14 @@ def read_counts(line: str) -> dict[str, object] | None:
         return {visible(key): _checked(value, MAX_DEPTH) for key, value in _few(found.items())}
     except (ValueError, RecursionError):
         return None
+
+
+def told_seconds(counts: Mapping[str, object]) -> float | None:
+    """Return the seconds that the reproducer says it was at work; None unless it tells a number, not below 0."""
+    seconds = counts.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        return None
+    return float(seconds)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -27,7 +27,7 @@ def of_end(end: End, counts: Mapping[str, object]) -> tuple[Ending, str]:
         case How.EXEC:
             return Ending.KILLED, f"the reproducer could not be executed: {errno.errorcode.get(end.code, end.code)}"
         case How.LIMIT:
-            return Ending.HUNG, f"the reproducer did not end by itself and was killed after {end.ms / 1000:.0f} s"
+            return Ending.HUNG, f"the reproducer did not end by itself and was killed after {(end.ms + 500) // 1000} s"
         case How.EXIT:
             return _of_exit(end.code, _own_words(counts))
 

@@ -11,19 +11,19 @@ but a clean one finishes the boot: a bug that was seen needs no more, and what g
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bisectbot.console.guest import Beat, Done, End, Fact, Out, OutCut, Ready, Start
 from bisectbot.model import Crash, CrashKind, Deadlines, Ending, Kernel, Trial
 from bisectbot.ports import Chunk
-from bisectbot.probe.counts import read_counts
 from bisectbot.probe.kerneltext import LONGEST_LINE, KernelText
 from bisectbot.probe.outcome import of_end
+from bisectbot.probe.run import LEAST, Run
 from bisectbot.visible import visible
 
 REPORT_SECONDS = 1.5  # what a crash report may take to come out
 AFTER_END = 0.5  # a run that ended counts once the kernel went on to something else, or for so long showed no crash
-_STDOUT = 1
+MOST_RUNS = 1_000_000  # of one boot: init takes no larger number
 _MOST_NOTES = 20
 
 
@@ -37,26 +37,14 @@ class Asked:
     signature: str | None = None  # a regular expression on crash titles: such a crash is the bug itself
 
     def __post_init__(self) -> None:
-        if self.runs < 0 or not re.fullmatch(r"[0-9a-f]{8,64}", self.token):
-            raise ValueError(f"runs must not be below 0 and the token must be hexadecimal: {self}")
+        if not 0 <= self.runs <= MOST_RUNS or not re.fullmatch(r"[0-9a-f]{8,64}", self.token):
+            raise ValueError(f"runs must be 0 to {MOST_RUNS} and the token must be hexadecimal: {self}")
 
     @property
     def words(self) -> tuple[str, ...]:
         """What init finds on the kernel command line."""
         limit = max(1, round(self.deadlines.run))
         return (f"bisectbot.token={self.token}", f"bisectbot.trials={self.runs}", f"bisectbot.limit={limit}")
-
-
-@dataclass
-class _Run:
-    """A run of the reproducer that has begun."""
-
-    trial: int
-    since: float
-    counts: dict[str, object] = field(default_factory=dict)
-    cut: bool = False
-    end: End | None = None
-    until: float = 0.0
 
 
 class Watcher:
@@ -73,9 +61,11 @@ class Watcher:
         self._fact_at = 0.0
         self._ready: Ready | None = None
         self._ready_at: float | None = None
-        self._run: _Run | None = None
+        self._run: Run | None = None
+        self._idle_at = 0.0  # when no run was on any more, or none yet
         self._clean = 0
         self._alarm: float | None = None  # when a crash report that seems to have begun will be complete
+        self._report_at: float | None = None  # when it began
         self._out: list[Trial] = []
 
     def feed(self, chunk: Chunk) -> list[Trial]:
@@ -100,14 +90,19 @@ class Watcher:
         self._gone(restarted=reset or self._text.restarting)
         return self._look()
 
+    @property
+    def undecided(self) -> bool:
+        """Whether something was seen that hasn't counted yet: the end of a run, or what may be a crash report."""
+        return not self.finished and (self._alarm is not None or (self._run is not None and self._run.end is not None))
+
     # --- what comes ---
 
     def _line(self, line: bytes) -> None:
         if self.finished:
             return
         seen = self._text.add(line)
-        if seen.report and self._alarm is None:
-            self._alarm = self._now + REPORT_SECONDS
+        if (seen.report or seen.report_end) and self._alarm is None:
+            self._alarm, self._report_at = self._now + REPORT_SECONDS, self._now
         if seen.report_end:
             self._alarm = self._now
         if seen.restarted:
@@ -125,7 +120,7 @@ class Watcher:
     def _greeted(self, fact: Ready) -> None:
         if self._ready is not None or self.finished:
             return
-        self._ready, self._ready_at = fact, self._now
+        self._ready, self._ready_at, self._idle_at = fact, self._now, self._now
         if fact.token != self._asked.token:
             self._close(Ending.WRONG_KERNEL, "what answered was not started for this boot: it tells another token")
         elif fact.release != self._kernel.release:
@@ -144,7 +139,7 @@ class Watcher:
             case _:
                 pass
 
-    def _running(self, trial: int) -> _Run | None:
+    def _running(self, trial: int) -> Run | None:
         """Return the run that a fact is about; None for a repeat of an older one. Start itself may have been lost."""
         if self._run is None or trial > self._run.trial:
             if self._settle() or trial <= self._clean:
@@ -152,21 +147,13 @@ class Watcher:
             if self._run is not None or trial != self._clean + 1:
                 self._close(Ending.LOST, f"the end of trial {self._clean + 1} did not come through the console")
                 return None
-            self._run = _Run(trial, self._now)
+            self._run = Run(trial, self._idle_at, self._now)
         return self._run if trial == self._run.trial else None
 
-    def _learn(self, run: _Run, fact: Fact) -> None:
-        match fact:
-            case Out(_, fd, text) if fd == _STDOUT:
-                run.counts = read_counts(text) or run.counts
-            case OutCut():
-                run.cut = True
-            case End():
-                run.end, run.until = fact, self._now
-                if self._alarm is None and of_end(fact, run.counts)[0] is Ending.FIRED:
-                    self._settle()
-            case _:
-                pass
+    def _learn(self, run: Run, fact: Fact) -> None:
+        run.learn(fact, self._now, sound=self._alarm is None)
+        if run.end and self._alarm is None and of_end(run.end, run.counts)[0] is Ending.FIRED:
+            self._settle()
 
     def _done(self) -> None:
         if not self._settle():
@@ -218,6 +205,7 @@ class Watcher:
             if ours or crash.kind.fatal:
                 self._crashed(crash, ours=ours)
                 return True
+        self._report_at = None
         return False
 
     def _ours(self, crash: Crash) -> bool:
@@ -262,7 +250,7 @@ class Watcher:
             self._emit(ending, reason + sick)
 
     def _emit(self, ending: Ending, reason: str, crash: Crash | None = None) -> None:
-        run = self._run or _Run(0, self._now)
+        run = self._run or Run(0, self._now, self._now)
         self._out.append(
             Trial(
                 commit=self._kernel.commit,
@@ -274,12 +262,18 @@ class Watcher:
                 notes=self._notes(crash, cut=run.cut),
                 boot_seconds=self._now if self._ready_at is None else self._ready_at,
                 probe_seconds=(run.until or self._now) - run.since,
+                exposure=self._exposure(ending),
                 release=visible(self._ready.release, 200) if self._ready else self._text.release,
             )
         )
-        self._run = None
+        self._run, self._idle_at = None, run.until or self._now
         self._clean += ending is Ending.CLEAN
         self.finished = ending is not Ending.CLEAN or self._clean >= self._asked.runs
+
+    def _exposure(self, ending: Ending) -> float:
+        if self._run is None:
+            return LEAST if ending is Ending.FIRED else 0.0
+        return self._run.exposure(ending, self._now if self._report_at is None else self._report_at)
 
     def _notes(self, crash: Crash | None, *, cut: bool) -> tuple[str, ...]:
         reports = [one.title for one in self._text.crashes if one != crash]
