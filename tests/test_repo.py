@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from history import History, git, line, make_history
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from bisectbot.effects import repo
 from bisectbot.effects.repo import GitGraph, open_git
 from bisectbot.effects.worktree import GitBisect, GitTree
 from bisectbot.errors import InfraError
@@ -139,3 +142,119 @@ def test_a_tree_that_somebody_changed_is_found_out(user: History, tmp_path: Path
     assert not tree.intact()
     shutil.rmtree(tree.path)
     assert not tree.intact()
+
+
+DIAMOND = {"c0": [], "c1": ["c0"], "a": ["c1"], "b": ["c1"], "m": ["a", "b"], "tip": ["m"]}
+
+
+def _named(user: History, range_: Range) -> dict[str, list[str]]:
+    found = GitGraph(open_git(user.path)).history(range_)
+    return {user.title(commit): [user.title(parent) for parent in parents] for commit, parents in found}
+
+
+def test_the_history_has_parents_first_and_the_bad_end_last(tmp_path: Path) -> None:
+    """Each candidate comes with its parents that are candidates; the good end isn't one."""
+    user = make_history(tmp_path / "user", DIAMOND)
+    found = _named(user, Range(user["tip"], (user["c0"],)))
+    assert found == {"c1": [], "a": ["c1"], "b": ["c1"], "m": ["a", "b"], "tip": ["m"]}
+    assert [list(found).index(title) for title in ("c1", "m", "tip")] == [0, 3, 4]
+
+
+def test_along_first_parents_there_is_one_at_the_most(tmp_path: Path) -> None:
+    """What came in by a merge is that merge's."""
+    user = make_history(tmp_path / "user", DIAMOND)
+    found = _named(user, Range(user["tip"], (user["c0"],), first_parent=True))
+    assert found == {"c1": [], "a": ["c1"], "m": ["a"], "tip": ["m"]}
+
+
+def test_with_paths_the_parents_are_the_nearest_that_touch_them(user: History) -> None:
+    """Commits that touch none are left out, and the bad end stands at the end all the same."""
+    range_ = Range(user["c11"], (user["c00"],), paths=("files/c03", "files/c07"))
+    assert _named(user, range_) == {"c03": [], "c07": ["c03"], "c11": ["c07"]}
+    assert len(GitGraph(open_git(user.path)).candidates(range_)) == 2
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True), min_size=3, max_size=14),
+    st.booleans(),
+    st.lists(st.integers(1, 14), max_size=4),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_history_is_what_git_bisect_searches(
+    tmp_path_factory: pytest.TempPathFactory,
+    back: list[list[int]],
+    first: bool,  # noqa: FBT001  drawn
+    paths: list[int],
+) -> None:
+    """On any graph, with any paths: the same commits as git's, every parent before its children."""
+    graph = {"c0": [], **{f"c{n}": sorted({f"c{max(0, n - b)}" for b in far}) for n, far in enumerate(back, 1)}}
+    user = make_history(tmp_path_factory.mktemp("any") / "user", graph)
+    tip = user[list(graph)[-1]]
+    range_ = Range(tip, (user["c0"],), tuple(f"files/c{one}" for one in paths), first_parent=first)
+    known = GitGraph(open_git(user.path))
+    found = known.history(range_)
+    assert {commit for commit, _ in found} == {*known.candidates(range_), tip}
+    place = {commit: number for number, (commit, _) in enumerate(found)}
+    assert found[-1][0] == tip
+    assert all(place[parent] < place[commit] for commit, parents in found for parent in parents)
+    assert all(len(parents) <= 1 for _, parents in found) or not first
+
+
+def test_touched_paths_are_exact(tmp_path: Path) -> None:
+    """Both names of a rename, a root's files, names with spaces and line ends, and of a merge only what is its own."""
+    tree = tmp_path / "user"
+    tree.mkdir()
+    git(tree, "init", "-q", "-b", "main")
+
+    def commit(*words: str, **files: str) -> str:
+        for name, text in files.items():
+            (tree / name).write_text(text)
+        git(tree, "add", "-A")
+        git(tree, "commit", "-q", "--allow-empty", "-m", "c", *words)
+        return git(tree, "rev-parse", "HEAD")
+
+    first = commit(a="1\n" * 9, b="1\n")
+    git(tree, "mv", "a", "new name\nof a")
+    moved = commit()
+    git(tree, "checkout", "-q", "-b", "side", first)
+    side = commit(b="2\n")
+    git(tree, "checkout", "-q", "main")
+    git(tree, "merge", "-q", "--no-edit", "side")
+    clean = git(tree, "rev-parse", "HEAD")
+    git(tree, "checkout", "-q", "-b", "other", moved)
+    commit(c="3\n")
+    git(tree, "checkout", "-q", "main")
+    git(tree, "merge", "-q", "--no-commit", "other")
+    evil = commit(b="evil\n")
+    empty = commit()
+    found = GitGraph(open_git(tree)).touched((empty, evil, clean, side, moved, first, first))
+    assert found == {
+        empty: (),
+        evil: ("b",),
+        clean: (),
+        side: ("b",),
+        moved: ("a", "new name\nof a"),
+        first: ("a", "b"),
+    }
+    along = GitGraph(open_git(tree)).touched((evil, clean, moved), first_parent=True)
+    assert along == {evil: ("b", "c"), clean: ("b",), moved: ("a", "new name\nof a")}
+
+
+def test_authors_are_told_with_their_addresses(user: History) -> None:
+    """Each commit has its author's name and address, in one text."""
+    found = GitGraph(open_git(user.path)).authors((user["c03"], user["c01"]))
+    assert found == dict.fromkeys((user["c01"], user["c03"]), "A. Tester <tester@example.org>")
+
+
+def test_no_commits_are_no_question(user: History) -> None:
+    """Asked about nothing, git mustn't tell of HEAD."""
+    graph = GitGraph(open_git(user.path))
+    assert (graph.touched(()), graph.touched((), first_parent=True), graph.authors(())) == ({}, {}, {})
+
+
+def test_an_answer_that_was_cut_off_is_none(user: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths that git's answer has no room for would make a commit look harmless."""
+    monkeypatch.setattr(repo, "_MOST_BYTES", 300)
+    graph = GitGraph(open_git(user.path))
+    with pytest.raises(InfraError, match="to read"):
+        graph.touched(tuple(user.commits.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -171,7 +171,61 @@ class GitGraph:
 
     def candidates(self, range_: Range) -> tuple[str, ...]:
         """Return what `git bisect` would search, newest first."""
-        return tuple(self._git.run("rev-list", *revisions(range_, range_.bad, range_.goods)).split())
+        return tuple(self._git.run("rev-list", *_candidates(range_)).split())
+
+    def history(self, range_: Range) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return each candidate with its parents among the candidates; parents first, the bad end last."""
+        rows = self._whole("rev-list", "--parents", "--topo-order", "--reverse", *_candidates(range_)).splitlines()
+        listed = [row.split() for row in rows]
+        inside = {row[0] for row in listed}
+        # of a merge git names all parents, whichever it follows
+        last = 2 if range_.first_parent else None
+        found = [(row[0], tuple(one for one in row[1:last] if one in inside)) for row in listed]
+        if range_.bad not in inside:
+            found.append((range_.bad, tuple(commit for commit, _ in found[-1:])))
+        return tuple(found)
+
+    def touched(self, commits: Sequence[str], *, first_parent: bool = False) -> Mapping[str, tuple[str, ...]]:
+        """Return the paths that each commit changes; of a merge those that differ from all of its parents."""
+        how = ("-r", "-c", "-z", "--root", "--always", "--no-renames", "--name-only", "--no-ext-diff")
+        asked = tuple(dict.fromkeys(commits))
+        rows = self._with_first_parents(asked) if first_parent else asked
+        words = self._whole("diff-tree", "--stdin", *how, asked=rows).split("\0")
+        found: dict[str, list[str]] = {}
+        paths: list[str] = []
+        for word in words[:-1]:
+            # each commit asked for, in that order, and behind it its paths
+            if len(found) < len(asked) and word == asked[len(found)]:
+                paths = found[word] = []
+            else:
+                paths.append(word)
+        return {commit: tuple(paths) for commit, paths in found.items()}
+
+    def _with_first_parents(self, commits: Sequence[str]) -> tuple[str, ...]:
+        """Return "COMMIT PARENT" for each, which git diff-tree takes for one that has no other parents."""
+        if not commits:
+            return ()  # git would tell of HEAD
+        rows = self._whole("rev-list", "--no-walk=unsorted", "--parents", "--stdin", asked=commits).splitlines()
+        return tuple(" ".join(row.split()[:2]) for row in rows)
+
+    def authors(self, commits: Sequence[str]) -> Mapping[str, str]:
+        """Return "Name <address>" of each commit's author."""
+        if not commits:
+            return {}  # git would tell of HEAD
+        rows = self._whole("log", "--no-walk=unsorted", "--stdin", "--format=%H %an <%ae>", asked=commits)
+        # not splitlines(): a name may hold what Python takes for the end of a line
+        return dict(row.split(" ", 1) for row in rows.rstrip("\n").split("\n"))
+
+    def _whole(self, *args: str, asked: Sequence[str] | None = None) -> str:
+        """Return an answer that mustn't be cut off; `asked`: the commits that it is about, on stdin."""
+        stdin = None if asked is None else "".join(f"{commit}\n" for commit in asked).encode()
+        out = self._git.run(*args, stdin=stdin)
+        if len(out.encode()) >= _MOST_BYTES:
+            raise InfraError(
+                f"git {args[0]}: more than {_MOST_BYTES >> 20} MiB to read",
+                hint="give ends that are closer together, or --path",
+            )
+        return out
 
     def blobs(self, commit: str) -> tuple[tuple[str, str], ...]:
         """Return (path, object name) of each file of a commit."""
@@ -197,6 +251,10 @@ class GitGraph:
     def patch(self, commit: str) -> str:
         """Return a commit as a patch against its first parent."""
         return self._git.run("diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", f"{commit}^", commit)
+
+
+def _candidates(range_: Range) -> list[str]:
+    return revisions(range_, range_.bad, range_.goods)
 
 
 def revisions(range_: Range, bad: str, goods: Iterable[str]) -> list[str]:
