@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import click
 
+from bisectbot.cli.calibrate import calibrate
 from bisectbot.cli.completion import completion
 from bisectbot.cli.consoles import console
 from bisectbot.cli.doctor import doctor
@@ -25,7 +26,7 @@ def bisectbot() -> None:
     """Find the commit that broke a Linux kernel: build, boot and probe each candidate, unattended."""
 
 
-for command in (run, resume, status, log, report, build, try_commit, console, doctor, hosts, completion):
+for command in (calibrate, run, resume, status, log, report, build, try_commit, console, doctor, hosts, completion):
     bisectbot.add_command(command)
 
 
