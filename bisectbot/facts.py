@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bisectbot.lab import Homed
 from bisectbot.model import Answer, BuildBroken, Judgement, Kernel, NotYet, Trial
 from bisectbot.plan import Plan
-from bisectbot.verdict import judge
+from bisectbot.verdict import alone, judge
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,18 @@ class CameHome:
 
 
 @dataclass(frozen=True)
+class Reverted:
+    """The bad end with `culprit` taken back, as a commit of its own; None if that doesn't go cleanly."""
+
+    culprit: str
+    commit: str | None
+
+
+@dataclass(frozen=True)
 class Paused:
     """The session stopped without an answer and can be resumed."""
 
-    why: str  # "fault" or "interrupted"
+    why: str  # "fault", "interrupted" or "budget"
     text: str
 
 
@@ -80,7 +88,7 @@ class Answered:
     bisect_log: str
 
 
-Fact = Opened | Resumed | Built | BootBegan | Tried | Faulted | CameHome | Paused | Answered
+Fact = Opened | Resumed | Built | BootBegan | Tried | Faulted | CameHome | Reverted | Paused | Answered
 
 
 @dataclass(frozen=True)
@@ -108,10 +116,13 @@ class State:
     paused: Paused | None = None
     answered: Answered | None = None
     worked: float = 0.0  # seconds that some process worked on it
+    spell: float = 0.0  # those of the process that worked on it last
+    reverts: Mapping[str, str | None] = field(default_factory=dict)  # by culprit: see Reverted
 
     def judgement(self, commit: str) -> Judgement | NotYet:
-        """Return what is known of a commit."""
-        return judge(self.builds.get(commit), self.trials.get(commit, ()), self.plan.probe)
+        """Return what is known of a commit by its own trials."""
+        rule = judge if self.plan.search is None else alone
+        return rule(self.builds.get(commit), self.trials.get(commit, ()), self.plan.probe)
 
     def judged(self) -> tuple[tuple[str, Judgement], ...]:
         """Return the commits that have a verdict, in the order they were touched."""
@@ -134,11 +145,12 @@ def apply(state: State, row: Row) -> State:
     """Return the state after one more row."""
     # between a stop and a resume nobody works
     idle = isinstance(row.fact, Resumed)
-    worked = state.worked + (0.0 if idle else max(0.0, row.at - state.latest))
-    return _learn(replace(state, latest=row.at, worked=worked), row.fact)
+    step = 0.0 if idle else max(0.0, row.at - state.latest)
+    spell = 0.0 if idle else state.spell + step
+    return _learn(replace(state, latest=row.at, worked=state.worked + step, spell=spell), row.fact)
 
 
-def _learn(state: State, fact: Fact) -> State:  # noqa: PLR0911  one line a fact
+def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911  one line a fact
     match fact:
         case Built(result):
             return replace(_touch(state, result.commit), builds={**state.builds, result.commit: result})
@@ -151,6 +163,8 @@ def _learn(state: State, fact: Fact) -> State:  # noqa: PLR0911  one line a fact
             return replace(state, faults=(*state.faults, fact))
         case CameHome():
             return replace(state, homecomings=(*state.homecomings, fact))
+        case Reverted(culprit, commit):
+            return replace(state, reverts={**state.reverts, culprit: commit})
         case Paused():
             return replace(state, paused=fact)
         case Answered():

@@ -16,7 +16,7 @@ from bisectbot.facts import Fact, Row
 from bisectbot.lab import ConsoleLine, Host, PowerSwitch
 from bisectbot.model import Answer, BuildBroken, Kernel, QemuHost
 
-VERSION = 2  # of the format: 2 brought real machines; a newer one is refused, 1 is read as it is
+VERSION = 3  # of the format: 2 brought real machines, 3 odds; a newer one is refused, an older one read as it is
 
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, fact TEXT NOT NULL)"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,23 +22,23 @@ from bisectbot.facts import (
     Fact,
     Faulted,
     Paused,
+    Reverted,
     Row,
     State,
     Tried,
     apply,
 )
 from bisectbot.lab import Homed
-from bisectbot.model import Answer, BuildBroken, Judgement, Kernel, Trial
+from bisectbot.model import Answer, BuildBroken, Ending, Kernel, Trial
 from bisectbot.ports import Clock
-from bisectbot.search.bisection import Wanted
-from bisectbot.verdict import clean_left
+from bisectbot.search.wanted import Test, Wanted
 
 
 class Search(Protocol):
-    """Decides from the state alone."""
+    """Decides from the state alone, and from which kernel is up at the moment."""
 
-    def decide(self, state: State) -> Wanted | Answer:
-        """Return what to test next, or the answer."""
+    def decide(self, state: State, booted: str | None) -> Wanted | Answer:
+        """Return what to test next, or the answer; `booted`: the commit whose kernel is up and can go on."""
         ...
 
     def log(self) -> str:
@@ -54,6 +55,19 @@ class Stages(Protocol):
 
     def boot(self, ask: BootAsk, tell: Callable[[Trial | Homed], None], on_fault: Callable[[InfraError], None]) -> None:
         """Boot a kernel, run the trials and tell each as it ends, and how a real machine came home."""
+        ...
+
+    @property
+    def leavable(self) -> bool:
+        """Whether a boot can be left at any moment for little."""
+        ...
+
+    def leave(self, boot: int) -> None:
+        """Let the boot with this number end soon; what had ended by then has been told."""
+        ...
+
+    def revert(self, bad: str, culprit: str) -> str | None:
+        """Return the commit that takes `culprit` back on top of `bad`; None if that doesn't go cleanly."""
         ...
 
     def ready(self, built: Kernel | BuildBroken) -> bool:
@@ -84,14 +98,14 @@ class Show(Protocol):
         """A fact was written."""
         ...
 
-    def expects(self, state: State, remaining: int) -> None:
-        """About `remaining` more commits have to be tested."""
+    def expects(self, state: State, wanted: Wanted) -> None:
+        """That is what the search asks for now, and how much more it thinks to need."""
         ...
 
 
 @dataclass(frozen=True)
 class BootAsk:
-    """One boot: which kernel, its number in the session, and how many clean trials would do."""
+    """One boot: which kernel, its number in the session, and how many clean trials there are to be at the most."""
 
     kernel: Kernel
     boot: int
@@ -139,6 +153,7 @@ class Bot:
     # a SimpleQueue may be put into from a signal handler
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     flight: dict[str, Work] = field(default_factory=dict)  # by stage
+    left: bool = False  # whether the boot that is in flight was asked to end
 
     def run(self) -> State:
         """Return the state at the end: answered or paused. A programming error in a slot is raised as it is."""
@@ -147,29 +162,61 @@ class Bot:
         return self.state
 
     def _turn(self) -> None:
-        decision = self.search.decide(self.state)
+        decision = self.search.decide(self.state, self._booted)
         if not isinstance(decision, Wanted):
             self._pause_work()
             self._write(Answered(decision, self.search.log()))
             return
-        self.show.expects(self.state, decision.remaining)
+        if self._seconds_left == 0:
+            self._pause_work()
+            self._write(Paused("budget", "the time that it was given is over"))
+            return
+        if decision.revert is not None:
+            bad = self.state.plan.range_.bad
+            self._write(Reverted(decision.revert, self.stages.revert(bad, decision.revert)))
+            return
+        self.show.expects(self.state, decision)
         self._start(decision)
-        self._note(self.events.get())
+        self._wait()
+
+    @property
+    def _booted(self) -> str | None:
+        """The commit whose kernel is up, if its runs can go on for as long as they are wanted."""
+        flying = self.flight.get("boot")
+        return flying.commit if flying and self.stages.leavable and not self.left else None
+
+    @property
+    def _seconds_left(self) -> float | None:
+        """Seconds of the budget; None without one."""
+        search = self.state.plan.search
+        if search is None or search.max_seconds is None:
+            return None
+        return max(0.0, search.max_seconds - self.state.spell - max(0.0, self.clock.wall() - self.state.latest))
+
+    def _wait(self) -> None:
+        """Note the next event, and all that have come by then: what happened together is decided on together."""
+        with suppress(queue.Empty):  # the budget is over
+            self._note(self.events.get(timeout=self._seconds_left))
+        while not self.state.paused and not self.events.empty():
+            self._note(self.events.get())
 
     def _start(self, wanted: Wanted) -> None:
-        """Give idle slots the first thing of theirs that is wanted."""
-        for commit in wanted.commits:
-            if isinstance(self.state.judgement(commit), Judgement):
-                continue
-            built = self.state.builds.get(commit)
+        """Give idle slots the first thing of theirs that is wanted; a boot that isn't wanted any more is left."""
+        now, *_ = wanted.tests
+        flying = self.flight.get("boot")
+        if flying and flying.commit != now.commit and not self.left:
+            self.left = True
+            self.stages.leave(self.state.boots)
+        for test in wanted.tests:
+            built = self.state.builds.get(test.commit)
             if built is None or not self.stages.ready(built):
-                self._fly("build", commit, self._build_job(commit))
-            elif isinstance(built, Kernel) and "boot" not in self.flight:
-                self._boot(built)
+                self._fly("build", test.commit, self._build_job(test.commit))
+            elif isinstance(built, Kernel) and test == now and "boot" not in self.flight:
+                self._boot(built, test)
 
-    def _boot(self, kernel: Kernel) -> None:
-        runs = clean_left(self.state.trials.get(kernel.commit, ()), self.state.plan.probe)
-        ask = BootAsk(kernel, self.state.boots + 1, runs)
+    def _boot(self, kernel: Kernel, test: Test) -> None:
+        ask = BootAsk(kernel, self.state.boots + 1, test.runs)
+        self.left = False
         self._write(BootBegan(kernel.commit, ask.boot))
         self._fly("boot", kernel.commit, self._boot_job(ask))
 
@@ -208,6 +255,8 @@ class Bot:
                 self._pause_work()
                 self._write(Paused("interrupted", why))
             case _:
+                # any run but a silent one ends the boot
+                self.left |= isinstance(event, Tried) and event.trial.ending is not Ending.CLEAN
                 self._write(event)
 
     def _failed(self, work: Work, error: BaseException) -> None:

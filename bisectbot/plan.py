@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bisectbot.errors import ConfigError
 from bisectbot.lab import Host
-from bisectbot.model import BuildRecipe, ProbeRecipe, Range, Terms
+from bisectbot.model import BuildRecipe, ProbeRecipe, Range, SearchRecipe, Terms
 from bisectbot.ports import Graph
 
 # A tree without these can't be configured the way kconfig.py does it.
@@ -29,6 +29,7 @@ class Plan:
     probe: ProbeRecipe
     host: Host
     fragments: tuple[str, ...] = ()  # the wanted concerns, by the names the user gave
+    search: SearchRecipe | None = None  # None: plain bisection, where probe.runs clean runs make a commit good
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from bisectbot.facts import Answered, Fact, Paused, State
 from bisectbot.lab import LabHost
 from bisectbot.loop import Work
 from bisectbot.model import BuildBroken, Culprit, EndUnproven, Kernel, Stuck, Trial
+from bisectbot.odds import Odds
 from bisectbot.ports import Clock, CommitInfo, Deadline, Graph, Proc
 from bisectbot.report import Report, Session, Step, Working, maintainers
 from bisectbot.report.maintainers import Maintainers
 from bisectbot.report.session import Homecoming
+from bisectbot.search.wanted import Wanted
 from bisectbot.session import Folder
 
 _MAINTAINERS_SECONDS = 60.0
@@ -32,18 +34,19 @@ class Scribe:
     worktree: Path | None  # get_maintainer.pl needs a tree's files; None: nobody is looked up
     native: str
     boot_argv: Callable[[Kernel, State], tuple[str, ...]]
+    odds: Callable[[State], Odds | None]
     _remaining: int | None = None
     _doing: str = ""
-    _judged: int = -1
+    _done: tuple[int, int] = (-1, -1)  # verdicts and boots that the last report has
     _infos: dict[str, CommitInfo] = field(default_factory=dict)
     _maintainers: dict[str, Maintainers] = field(default_factory=dict)
 
-    def expects(self, state: State, remaining: int) -> None:
-        """Write the report if a commit was judged since."""
-        self._remaining = remaining
-        judged = len(state.judged())
-        if judged != self._judged:
-            self._judged = judged
+    def expects(self, state: State, wanted: Wanted) -> None:
+        """Write the report if a boot or a verdict came since."""
+        self._remaining = wanted.remaining
+        done = (len(state.judged()), state.boots)
+        if done != self._done:
+            self._done = done
             self.update(state)
 
     def began(self, work: Work) -> None:
@@ -69,7 +72,7 @@ class Scribe:
     def session(self, state: State) -> Session:
         """Return all that a report tells, from the state and the history."""
         plan = state.plan
-        culprit = _culprit(state)
+        culprit, odds = _culprit(state), self.odds(state)
         booted = next((built for built in state.builds.values() if isinstance(built, Kernel)), None)
         return Session(
             name=self.folder.name,
@@ -80,7 +83,8 @@ class Scribe:
             probe=plan.probe,
             host=plan.host.name,
             outcome=self._outcome(state),
-            steps=tuple(self._step(state, commit) for commit in state.touched),
+            steps=tuple(self._step(state, odds, commit) for commit in state.touched),
+            odds=odds,
             began=state.began,
             latest=state.latest,
             seconds=state.worked,
@@ -98,13 +102,16 @@ class Scribe:
             homecomings=tuple(Homecoming(home.commit, home.boot, home.homed) for home in state.homecomings),
         )
 
-    def _step(self, state: State, commit: str) -> Step:
+    def _step(self, state: State, odds: Odds | None, commit: str) -> Step:
         trials = state.trials.get(commit, ())
-        return Step(self._info(commit), state.builds.get(commit), trials, state.judgement(commit))
+        found = (odds and odds.judgement(commit)) or state.judgement(commit)
+        return Step(self._info(commit), state.builds.get(commit), trials, found)
 
     def _outcome(self, state: State) -> report.Outcome:
         if state.answered:
             return state.answered.answer
+        if state.paused and state.paused.why == "budget":
+            return report.OutOfTime(state.paused.text)
         if state.paused and state.paused.why == "fault":
             message, _, hint = state.paused.text.partition("\n  next: ")
             return report.Fault(message, hint)

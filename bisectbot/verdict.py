@@ -31,7 +31,7 @@ def judge(built: Kernel | BuildBroken | None, trials: Sequence[Trial], recipe: P
     never outweighed by such a boot, nor made up for by one.
     """
     if isinstance(built, BuildBroken):
-        return Judgement(Verdict.SKIP, f"{_CANT_BUILD[built.by]}: {built.title}")
+        return _broken(built)
     fired = [trial for trial in trials if trial.ending is Ending.FIRED]
     if fired:
         return Judgement(Verdict.BAD, fired[0].reason)
@@ -42,6 +42,34 @@ def judge(built: Kernel | BuildBroken | None, trials: Sequence[Trial], recipe: P
     if len({trial.boot for trial in silent}) >= recipe.tries:
         return Judgement(Verdict.SKIP, _no_verdict(silent))
     return NotYet(f"{clean} of {recipe.runs} clean trials, {len(silent)} without a verdict")
+
+
+def alone(built: Kernel | BuildBroken | None, trials: Sequence[Trial], recipe: ProbeRecipe) -> Judgement | NotYet:
+    """Return what a commit's own trials say where good is a matter of odds: bad, skip, or nothing yet."""
+    fired = [trial for trial in trials if trial.ending is Ending.FIRED]
+    if fired:
+        return Judgement(Verdict.BAD, fired[0].reason)
+    clean = sum(trial.ending is Ending.CLEAN for trial in trials)
+    return untestable(built, trials, recipe) or NotYet(f"silent in {clean} runs")
+
+
+def untestable(built: Kernel | BuildBroken | None, trials: Sequence[Trial], recipe: ProbeRecipe) -> Judgement | None:
+    """Return why a commit can't be tested at all, or None while it may be.
+
+    It doesn't build, or `recipe.tries` boots of it have said nothing, so many more for each that did. A boot that held
+    a run with an answer did say something, however it ended: what was silent up to then was so.
+    """
+    if isinstance(built, BuildBroken):
+        return _broken(built)
+    told = {trial.boot for trial in trials if not trial.ending.verdictless}
+    silent = [trial for trial in trials if trial.boot not in told]
+    if len({trial.boot for trial in silent}) < recipe.tries * (1 + len(told)):
+        return None
+    return Judgement(Verdict.SKIP, _no_verdict(silent))
+
+
+def _broken(built: BuildBroken) -> Judgement:
+    return Judgement(Verdict.SKIP, f"{_CANT_BUILD[built.by]}: {built.title}")
 
 
 def _no_verdict(silent: Sequence[Trial]) -> str:

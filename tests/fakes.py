@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor, Future
@@ -22,9 +23,11 @@ from bisectbot.model import (
     ProbeRecipe,
     QemuHost,
     Range,
+    SearchRecipe,
     Trial,
 )
 from bisectbot.plan import Plan
+from bisectbot.search.wanted import Wanted
 
 
 @dataclass
@@ -50,20 +53,28 @@ class FakeClock:
 class World:
     """What is true: which commits have the bug, and what stands in the way of seeing it.
 
-    `endings` gives the ending of each boot of a commit in turn, the last one for ever.
+    `endings` gives the ending of each boot of a commit in turn, the last one for ever. `chance`: of a run on a commit
+    with the bug to fire. `reverts`: the commit that takes another one back, None where that can't be done.
     """
 
     bad: AbstractSet[str]
     broken: AbstractSet[str] = frozenset()
     endings: Mapping[str, tuple[Ending, ...]] = field(default_factory=dict)
     build_faults: Mapping[str, tuple[InfraError, ...]] = field(default_factory=dict)
+    chance: float = 1.0
+    reverts: Mapping[str, str | None] = field(default_factory=dict)
+    seed: int = 0
 
 
 class FakeStages:
-    """Builds and boots by a World; fits loop.Stages."""
+    """Builds and boots by a World; fits loop.Stages. Each run is one second of exposure."""
+
+    leavable = False  # a boot is over before it could be left
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.runs = 0
+        self._dice = random.Random(world.seed)  # noqa: S311  a world, not a secret
         self.built: list[str] = []
         self.booted: list[str] = []
         self.stopped = False
@@ -89,10 +100,25 @@ class FakeStages:
         del on_fault
         commit = ask.kernel.commit
         self.booted.append(commit)
-        row = self.world.endings.get(commit, (Ending.FIRED if commit in self.world.bad else Ending.CLEAN,))
-        ending = row[min(self.booted.count(commit), len(row)) - 1]
-        for _ in range(ask.runs if ending is Ending.CLEAN else 1):
+        row = self.world.endings.get(commit)
+        for _ in range(ask.runs):
+            ending = row[min(self.booted.count(commit), len(row)) - 1] if row else self._rolled(commit)
+            self.runs += 1
             tell(a_trial(commit, ask.boot, ending))
+            if ending is not Ending.CLEAN:
+                break
+
+    def _rolled(self, commit: str) -> Ending:
+        fires = commit in self.world.bad and self._dice.random() < self.world.chance
+        return Ending.FIRED if fires else Ending.CLEAN
+
+    def leave(self, boot: int) -> None:
+        """Do nothing: no boot is on when somebody can ask."""
+
+    def revert(self, bad: str, culprit: str) -> str | None:
+        """Return what the world says."""
+        del bad
+        return self.world.reverts.get(culprit)
 
     def ready(self, built: Kernel | BuildBroken) -> bool:
         """Whether it is still there."""
@@ -122,7 +148,7 @@ class Quiet:
     def __init__(self) -> None:
         self.works: list[Work] = []
         self.facts: list[Fact] = []
-        self.remaining: list[int] = []
+        self.wanted: list[Wanted] = []
 
     def began(self, work: Work) -> None:
         """Keep it."""
@@ -133,10 +159,10 @@ class Quiet:
         del state
         self.facts.append(fact)
 
-    def expects(self, state: State, remaining: int) -> None:
+    def expects(self, state: State, wanted: Wanted) -> None:
         """Keep it."""
         del state
-        self.remaining.append(remaining)
+        self.wanted.append(wanted)
 
 
 class Killed(BaseException):
@@ -166,7 +192,9 @@ def a_kernel(commit: str) -> Kernel:
 
 def a_trial(commit: str, boot: int, ending: Ending) -> Trial:
     """Return a trial as the probe would."""
-    return Trial(commit, boot, ending, f"it {ending}", {"mismatches": int(ending is Ending.FIRED)})
+    exposure = 1.0 if ending in (Ending.FIRED, Ending.CLEAN) else 0.0
+    counts: dict[str, object] = {"mismatches": int(ending is Ending.FIRED)}
+    return Trial(commit, boot, ending, f"it {ending}", counts, probe_seconds=1.0, exposure=exposure)
 
 
 def a_host() -> QemuHost:
@@ -174,7 +202,7 @@ def a_host() -> QemuHost:
     return QemuHost(name="qemu-x86_64", arch=Arch.X86_64)
 
 
-def a_plan(tree: Path, range_: Range, *, runs: int = 2, tries: int = 2) -> Plan:
-    """Return a plan over a range."""
+def a_plan(tree: Path, range_: Range, *, runs: int = 2, tries: int = 2, search: SearchRecipe | None = None) -> Plan:
+    """Return a plan over a range: a plain bisection, or what `search` asks for."""
     probe = ProbeRecipe(Path("/bin/true"), runs=runs, tries=tries)
-    return Plan(tree, range_, BuildRecipe(Arch.X86_64), probe, a_host())
+    return Plan(tree, range_, BuildRecipe(Arch.X86_64), probe, a_host(), search=search)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from lab_samples import LAB, home
+from odds_samples import RARE
 from report_samples import CULPRIT, ENDINGS
 
 from bisectbot.model import BuildBroken, Crash, CrashKind, Fixup, Kernel, Trial
+from bisectbot.odds import Odds, Proposal, Reverted
 from bisectbot.ports import CommitInfo
-from bisectbot.report import Session, Step
+from bisectbot.report import Session, Step, Working
 from bisectbot.report.maintainers import Maintainers, Recipient
 from bisectbot.visible import visible
 
@@ -81,6 +83,26 @@ def session(text: str) -> Session:
         probe=replace(whole.probe, program=Path("/bin" + odd), args=(text,), signature=text),
         build=replace(whole.build, base=odd, make_vars=((text, text),), fixups=(Fixup(text, text),)),
     )
+
+
+def rare(text: str) -> Session:
+    """Return it as a session with odds, and that text in them."""
+    found = RARE["culprit"]
+    assert found.odds is not None
+    steps = tuple(_step(step, text) for step in found.steps)
+    return replace(session(text), steps=steps, odds=with_text(found.odds, text), outcome=found.outcome)
+
+
+def with_text(odds: Odds, text: str) -> Odds:
+    """Return odds in which what was seen, why it goes on and why the last check failed are that text."""
+    told = tuple(replace(one, judgement=replace(one.judgement, why=text)) for one in odds.tested)
+    proposal = Proposal(CULPRIT, 1.0, 0.5, 0.5, 1.0, text)
+    return replace(odds, tested=told, proposal=proposal, reverted=Reverted(told[-1].commit, problem=text))
+
+
+def rare_at_work(text: str) -> Session:
+    """Return the same before there is an answer."""
+    return replace(rare(text), outcome=Working(text))
 
 
 def on_a_machine(text: str) -> Session:

@@ -21,6 +21,7 @@ from bisectbot.facts import (
     Opened,
     Paused,
     Resumed,
+    Reverted,
     State,
     Tried,
     replay,
@@ -112,8 +113,12 @@ _FACTS: tuple[Fact, ...] = (
         )
     ),
     Faulted(_A, "boot", "no route to host"),
+    Reverted(_A, _B),
+    Reverted(_A, None),
     Paused("fault", "disk full"),
     Answered(Culprit(_B), "git bisect start"),
+    Answered(Culprit(_B, 0.9931), "git bisect start"),
+    Answered(Stuck((_A, _B), 0.995), ""),
     Answered(Stuck((_A, _B)), ""),
     Answered(EndUnproven(_A, Verdict.GOOD, Judgement(Verdict.BAD, "it fired")), ""),
 )

@@ -6,73 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock, FakeStages, Inline, Killed, MortalJournal, Quiet, World, a_plan
-from history import History, line, make_history
+from fakes import FakeStages, Killed, World
+from history import line, make_history
+from worlds import MERGES, Lab
 
-from bisectbot.effects.repo import GitGraph, open_git
-from bisectbot.effects.worktree import GitBisect, GitTree
 from bisectbot.errors import DiskFull, HostSick, InfraError
-from bisectbot.facts import Opened, Resumed, Row, State, Tried, replay
-from bisectbot.loop import Bot, Stop
+from bisectbot.facts import Resumed, Row, State, Tried, replay
+from bisectbot.loop import Stop
 from bisectbot.model import Culprit, Ending, EndUnproven, Range, Stuck, Terms, Verdict
-from bisectbot.plan import Plan
-from bisectbot.search.bisection import Bisection
-
-# Two side branches, one forked before the other's merge, as a kernel's history has them.
-MERGES: dict[str, Sequence[str]] = {
-    "base": (),
-    "m1": ("base",),
-    "s1": ("base",),
-    "m2": ("m1",),
-    "s2": ("s1",),
-    "merge-s": ("m2", "s2"),
-    "t1": ("m1",),
-    "t2": ("t1",),
-    "m3": ("merge-s",),
-    "merge-t": ("m3", "t2"),
-    "m4": ("merge-t",),
-    "tip": ("m4",),
-}
-
-
-class Lab:
-    """A history, its private worktree, and runs of the bot over worlds."""
-
-    def __init__(self, tmp_path: Path, history: History) -> None:
-        self.history = history
-        door = open_git(history.path)
-        self.graph = GitGraph(door)
-        self.tree = GitTree.prepare(door, tmp_path / "tree", self.graph.resolve("main"))
-
-    def with_bug_from(self, title: str) -> frozenset[str]:
-        """Return every commit that contains the one called `title`."""
-        culprit = self.history[title]
-        return frozenset(c for c in self.history.commits.values() if self.graph.is_ancestor(culprit, c))
-
-    def bot(self, plan: Plan, stages: FakeStages, rows: list[Row], dies_after: int | None = None) -> Bot:
-        """Return a bot that goes on from `rows`."""
-        if not rows:
-            rows.append(Row(0.0, Opened(plan, {})))
-        state = replay(rows)
-        assert state is not None
-        return Bot(
-            state=state,
-            search=Bisection(plan.range_, GitBisect(self.tree.path)),
-            stages=stages,
-            facts=MortalJournal(rows, dies_after),
-            clock=FakeClock(),
-            show=Quiet(),
-            slots={"build": Inline(), "boot": Inline()},
-        )
-
-    def run(self, world: World, range_: Range | None = None) -> State:
-        """Return how a world ends."""
-        return self.bot(self.plan(range_), FakeStages(world), []).run()
-
-    def plan(self, range_: Range | None = None) -> Plan:
-        """Return a plan over the whole history, or a range of it."""
-        commits = list(self.history.commits.values())
-        return a_plan(self.history.path, range_ or Range(commits[-1], (commits[0],)))
 
 
 @pytest.fixture

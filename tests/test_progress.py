@@ -17,6 +17,7 @@ from bisectbot.facts import Built, CameHome, Fact, Faulted, Opened, Row, State, 
 from bisectbot.lab import Homed, Host
 from bisectbot.loop import Work
 from bisectbot.model import Ending, Range
+from bisectbot.search.wanted import Test, Wanted
 
 _A, _B = "a" * 40, "b" * 40
 
@@ -44,13 +45,13 @@ def test_a_log_gets_a_line_an_event() -> None:
     """Step, estimate, stage, what was seen and the verdict stand there, with the time since the start."""
     log = _Log()
     with log.progress:
-        log.progress.expects(log.state, 5)
+        log.progress.expects(log.state, Wanted((Test(_B, 1),), 5))
         log.progress.began(Work("build", _B, log.clock.now()))
         log.clock.sleep(75)
         log.tell(Built(a_kernel(_B)))
         log.tell(Faulted(_B, "boot", "no route to host"))
         log.tell(Tried(a_trial(_B, 1, Ending.FIRED)))
-        log.progress.expects(log.state, 4)
+        log.progress.expects(log.state, Wanted((Test(_B, 1),), 4))
     lines = log.text.getvalue().splitlines()
     assert lines[0] == "[  0:00] step 1 of about 5, time left: unknown until the first step is over"
     assert lines[1] == r"[  0:00]   building bbbbbbbbbbbb evil \x1b[31m title [bold]"
@@ -65,7 +66,7 @@ def test_a_resumed_session_tells_no_verdict_twice() -> None:
     log = _Log()
     log.state = apply(log.state, Row(1.0, Tried(a_trial(_B, 1, Ending.FIRED))))
     with log.progress:
-        log.progress.expects(log.state, 4)
+        log.progress.expects(log.state, Wanted((Test(_B, 1),), 4))
         log.tell(Tried(a_trial(_A, 2, Ending.CLEAN)))
     assert "is BAD" not in log.text.getvalue()
     assert "aaaaaaaaaaaa is GOOD" in log.text.getvalue()
@@ -120,7 +121,7 @@ def test_a_terminal_has_a_last_line_that_lives() -> None:
     """On a terminal the step, the estimate and what goes on now are redrawn below the lines."""
     log = _Log(terminal=True)
     with log.progress:
-        log.progress.expects(log.state, 5)
+        log.progress.expects(log.state, Wanted((Test(_B, 1),), 5))
         log.progress.began(Work("boot", _B, log.clock.now()))
         log.progress.say("a line")
     assert "booting and probing bbbbbbbbbbbb (0 s)" in log.text.getvalue()

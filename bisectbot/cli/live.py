@@ -11,8 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from bisectbot.cli.output import Exit, Output
-from bisectbot.cli.progress import Progress
-from bisectbot.cli.wiring import Desk, bench, scribe_for, stages
+from bisectbot.cli.progress import Progress, waiting
+from bisectbot.cli.wiring import Desk, beliefs_for, bench, scribe_for, search_for, stages
 from bisectbot.effects.lock import Lock
 from bisectbot.effects.worktree import GitBisect
 from bisectbot.facts import Fact, Row, State, replay
@@ -20,9 +20,10 @@ from bisectbot.journal import Journal
 from bisectbot.loop import Bot, Show, Stop, Work
 from bisectbot.model import Culprit, EndUnproven, Kernel, Stuck
 from bisectbot.report import plain_lines, summary_json
-from bisectbot.search.bisection import Bisection
+from bisectbot.search.wanted import Wanted
 from bisectbot.session import Folder
 
+_PAUSED = {"fault": Exit.FAULT, "budget": Exit.OUT_OF_TIME}
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,10 +43,10 @@ class Both:
         for show in self.shows:
             show.happened(state, fact)
 
-    def expects(self, state: State, remaining: int) -> None:
+    def expects(self, state: State, wanted: Wanted) -> None:
         """Pass it on."""
         for show in self.shows:
-            show.expects(state, remaining)
+            show.expects(state, wanted)
 
 
 def go_on(output: Output, desk: Desk, folder: Folder, opening: Callable[[Journal], Iterable[Row]]) -> None:
@@ -59,12 +60,15 @@ def go_on(output: Output, desk: Desk, folder: Folder, opening: Callable[[Journal
         taken = stack.enter_context(bench(desk, state.plan.range_.bad))
         # entered before the stages: their children are ended first, or the threads would be waited for
         slots = stack.enter_context(_slots())
-        scribe = scribe_for(desk, folder, taken.tree.path)
+        work = stack.enter_context(stages(desk, folder, state.plan, taken, _reference(state)))
+        with waiting("reading the history", desk.clock):
+            beliefs = beliefs_for(desk, state.plan)
+        scribe = scribe_for(desk, folder, taken.tree.path, beliefs)
         progress = stack.enter_context(Progress(desk.clock, lambda commit: desk.graph.info(commit).title))
         bot = Bot(
             state=state,
-            search=Bisection(state.plan.range_, GitBisect(taken.tree.path)),
-            stages=stack.enter_context(stages(desk, folder, state.plan, taken, _reference(state))),
+            search=search_for(state.plan, beliefs, GitBisect(taken.tree.path), leavable=work.leavable),
+            stages=work,
             facts=book,
             clock=desk.clock,
             show=Both((progress, scribe)),
@@ -91,7 +95,7 @@ def exit_code(state: State) -> Exit:
                 return Exit.ONLY_SKIPPED
             case EndUnproven():
                 return Exit.END_UNPROVEN
-    return Exit.FAULT if state.paused and state.paused.why == "fault" else Exit.INTERRUPTED
+    return _PAUSED.get(state.paused.why, Exit.INTERRUPTED) if state.paused else Exit.INTERRUPTED
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from bisectbot import journal
 from bisectbot.cli.completion import session_names
 from bisectbot.cli.options import logs_option
 from bisectbot.cli.output import Output, json_option
-from bisectbot.cli.wiring import open_desk, scribe_for
+from bisectbot.cli.wiring import beliefs_for, open_desk, scribe_for
 from bisectbot.effects.lock import is_held
 from bisectbot.errors import ConfigError
 from bisectbot.facts import (
@@ -24,6 +24,7 @@ from bisectbot.facts import (
     Opened,
     Paused,
     Resumed,
+    Reverted,
     Row,
     State,
     Tried,
@@ -72,7 +73,8 @@ def report(output: Output, session: str | None, logs: Path) -> None:
     """Write a session's report anew and print its summary."""
     folder = find_folder(logs, session)
     state = _state(folder)
-    drawn = scribe_for(open_desk(state.plan.tree, None), folder, None).update(state)
+    desk = open_desk(state.plan.tree, None)
+    drawn = scribe_for(desk, folder, None, beliefs_for(desk, state.plan)).update(state)
     output.finish(summary_json(drawn), plain_lines(drawn))
 
 
@@ -148,6 +150,8 @@ def _told(fact: Fact) -> str:  # noqa: C901, PLR0911  one line a fact
             return f"{commit} boot {boot}: {home_in_words(homed)}"
         case Faulted(commit, stage, text):
             return f"{commit} {stage} failed for a reason of ours: {text}"
+        case Reverted(culprit, commit):
+            return f"{culprit} taken back on the bad end: {commit or 'not cleanly, so not at all'}"
         case Paused(why, text):
             return f"stopped ({why}): {text}"
         case Answered(answer):

@@ -16,13 +16,16 @@ from bisectbot.build import fragments
 from bisectbot.cli.completion import host_names
 from bisectbot.errors import ConfigError
 from bisectbot.lab import Host, LabHost, Payload
-from bisectbot.model import BuildRecipe, Compiler, Fixup, ProbeRecipe, Span
+from bisectbot.model import BuildRecipe, Compiler, Fixup, PriorKind, PriorRule, ProbeRecipe, Span
 from bisectbot.ports import Graph
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Noun = TypeVar("_Noun", "Words", "ProbeWords")
 
+DEFAULT_RUNS = 3  # that show a commit to be good where no odds are kept
 _OUR_FRAGMENT = "kvm-rseq"
+_PRIOR_HINT = "say --prior path:virt/=3, --prior author:NAME=2 or --prior list:FILE=5; the number may be left out"
+_LIKELIER = 3.0  # where none is given
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -48,7 +51,7 @@ class ProbeWords:
 
     reproducer: Path | None
     args: tuple[str, ...]
-    runs: int
+    runs: int | None
     tries: int
     signature: str | None
 
@@ -87,7 +90,10 @@ _PROBE_OPTIONS = (
         "--reproducer", type=_FILE, metavar="PATH", help="Your own static program instead of the KVM+rseq one."
     ),
     click.option(
-        "--runs", type=click.IntRange(1), default=3, show_default=True, help="Clean runs that make a commit good."
+        "--runs",
+        type=click.IntRange(1),
+        metavar="N",
+        help=f"Clean runs that make a commit good ({DEFAULT_RUNS} for `try`); makes `run` a plain bisection.",
     ),
     click.option(
         "--tries", type=click.IntRange(1), default=2, show_default=True, help="Boots before a silent commit is skipped."
@@ -147,7 +153,65 @@ def build_recipe(words: Words, host: Host, graph: Graph, jobs: int | None) -> tu
 
 def probe_recipe(probe: ProbeWords, program: Path) -> ProbeRecipe:
     """Return the recipe for a program that was checked."""
-    return ProbeRecipe(program.absolute(), probe.args, probe.runs, probe.tries, probe.signature)
+    return ProbeRecipe(program.absolute(), probe.args, probe.runs or DEFAULT_RUNS, probe.tries, probe.signature)
+
+
+def prior_rules(texts: Sequence[str], graph: Graph) -> tuple[PriorRule, ...]:
+    """Return the rules of --prior KIND:WHAT[=FACTOR]; ConfigError for what can't be understood or found."""
+    return tuple(_prior(text, graph) for text in texts)
+
+
+def _prior(text: str, graph: Graph) -> PriorRule:
+    head, colon, rest = text.partition(":")
+    what, factor = _with_factor(text, rest)
+    if not colon or head not in list(PriorKind) or not what:
+        raise ConfigError(f"--prior {text!r}: not of the form KIND:WHAT=FACTOR", hint=_PRIOR_HINT)
+    match kind := PriorKind(head):
+        case PriorKind.LIST:
+            return PriorRule(kind, what, factor, _listed(text, Path(what).expanduser(), graph))
+        case PriorKind.PATH:
+            return PriorRule(kind, _inside(text, what), factor)
+        case PriorKind.AUTHOR:
+            return PriorRule(kind, what, factor)
+
+
+def _with_factor(text: str, rest: str) -> tuple[str, float]:
+    """Return what stands before an =, and the number behind it."""
+    what, equals, number = rest.rpartition("=")
+    if not equals:
+        return rest, _LIKELIER
+    try:
+        factor = float(number)
+    except ValueError:
+        raise ConfigError(f"--prior {text!r}: {number!r} is no number", hint=_PRIOR_HINT) from None
+    if not 0 < factor < float("inf"):
+        raise ConfigError(
+            f"--prior {text!r}: a factor must be above 0",
+            hint="say 0.1 for less likely; to leave commits out altogether, use --path",
+        )
+    return what, factor
+
+
+def _inside(text: str, path: str) -> str:
+    """Return a path as git names it; one that leads out of the tree can't be touched by any commit."""
+    inside = os.path.normpath(path)
+    if inside.startswith(("/", "..")) or inside == ".":
+        raise ConfigError(f"--prior {text!r}: not a path inside the tree", hint="give it as git log --stat prints it")
+    return inside
+
+
+def _listed(text: str, path: Path, graph: Graph) -> tuple[str, ...]:
+    """Return the commits that a file names, one a line; what follows a # is a comment."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise ConfigError(
+            f"--prior {text!r}: {error.strerror}", hint="give a file with one revision on each line"
+        ) from error
+    revisions = [word for line in lines if (word := line.partition("#")[0].strip())]
+    if not revisions:
+        raise ConfigError(f"--prior {text!r}: the file names no commit", hint="write one revision on each line")
+    return tuple(dict.fromkeys(graph.resolve(one) for one in revisions))
 
 
 def _base(text: str) -> str:

@@ -24,6 +24,7 @@ class Exit(IntEnum):
     ONLY_SKIPPED = 3
     END_UNPROVEN = 4
     FAULT = 5  # ours: resume when it is mended
+    OUT_OF_TIME = 6  # of --max-hours: resume to go on
     TRY_BAD = 10
     TRY_CANT_TELL = 11
     BUILD_BROKEN = 12

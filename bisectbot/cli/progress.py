@@ -11,13 +11,27 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from bisectbot.facts import Answered, BootBegan, Built, CameHome, Fact, Faulted, Opened, Paused, Resumed, State, Tried
+from bisectbot.facts import (
+    Answered,
+    BootBegan,
+    Built,
+    CameHome,
+    Fact,
+    Faulted,
+    Opened,
+    Paused,
+    Resumed,
+    Reverted,
+    State,
+    Tried,
+)
 from bisectbot.forecast import in_words, seconds_left
 from bisectbot.lab import LabHost
 from bisectbot.loop import Work
-from bisectbot.model import BuildBroken, Judgement, Kernel
+from bisectbot.model import BuildBroken, Ending, Judgement, Kernel, Trial
 from bisectbot.ports import Clock
 from bisectbot.report.machine import home_in_words
+from bisectbot.search.wanted import Wanted
 from bisectbot.visible import visible
 
 _REMIND = 60.0  # seconds between two lines that tell a log what is still going on
@@ -33,10 +47,11 @@ class Progress:
     console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
     _live: ExitStack = field(default_factory=ExitStack)
     _state: State | None = None
-    _remaining: int | None = None
+    _wanted: Wanted | None = None
     _flight: dict[str, Work] = field(default_factory=dict)
+    _clean: list[Trial] = field(default_factory=list)  # silent runs that weren't told yet
     _said: set[str] = field(default_factory=set)  # commits whose verdict was told
-    _told: int = -1  # steps that were over when the last estimate was told
+    _told: tuple[int, int] = (-1, -1)  # verdicts and boots that there were when the last estimate was told
     _began: float = 0.0
 
     def __enter__(self) -> Self:
@@ -59,13 +74,15 @@ class Progress:
         minutes, seconds = divmod(int(self.clock.now() - self._began), 60)
         self.console.print(Text(f"[{minutes:3}:{seconds:02}] {visible(line)}"))
 
-    def expects(self, state: State, remaining: int) -> None:
+    def expects(self, state: State, wanted: Wanted) -> None:
         """Tell the step and the estimate, when they have changed."""
         if self._state is None:  # a resumed session: what was judged before was told before
             self._said.update(commit for commit, _ in state.judged())
-        self._state, self._remaining = state, remaining
-        if len(state.judged()) != self._told:
-            self._told = len(state.judged())
+        self._state, self._wanted = state, wanted
+        done = (len(state.judged()), state.boots)
+        if done != self._told:
+            self._tell_clean()
+            self._told = done
             self.say(self._step())
 
     def began(self, work: Work) -> None:
@@ -75,14 +92,28 @@ class Progress:
         self._flight[work.stage] = work
         self.say(f"  {_DOING[work.stage]} {work.commit[:12]} {self.title(work.commit)}")
 
+    def _silent(self, trial: Trial) -> bool:
+        """Whether a trial is one of those that come in hundreds, and are told together."""
+        return trial.ending is Ending.CLEAN and self._state is not None and self._state.plan.search is not None
+
+    def _tell_clean(self) -> None:
+        """Tell the silent runs of the boot that is over."""
+        if self._clean:
+            first, runs = self._clean[0], len(self._clean)
+            seconds = sum(trial.exposure for trial in self._clean)
+            self._clean = []
+            self.say(f"  {first.commit[:12]} boot {first.boot}: silent in {runs} runs, {seconds:.3g} s at work")
+
     def happened(self, state: State, fact: Fact) -> None:
         """Tell what was learned."""
         self._state = state
+        if not (isinstance(fact, Tried) and self._silent(fact.trial)):
+            self._tell_clean()
         for line in self._lines(fact):
             self.say(f"  {line}")
         self._tell_verdicts(state)
 
-    def _lines(self, fact: Fact) -> list[str]:
+    def _lines(self, fact: Fact) -> list[str]:  # noqa: C901  one case a fact
         lines: list[str] = []
         match fact:
             case Built(BuildBroken() as broken):
@@ -92,6 +123,8 @@ class Progress:
                 self._flight.pop("build", None)
                 taken = "was in the store" if kernel.from_store else f"built in {kernel.seconds:.0f} s"
                 lines = [f"{kernel.commit[:12]} {taken}: {kernel.release}"]
+            case Tried(trial) if self._silent(trial):
+                self._clean.append(trial)
             case Tried(trial):
                 lines = [f"{trial.commit[:12]} boot {trial.boot}: {trial.ending}: {trial.reason}"]
             case CameHome(_, _, homed):
@@ -102,6 +135,10 @@ class Progress:
                 lines = [f"{stage} of {commit[:12]} failed for a reason of ours, not counted: {text}"]
             case Paused(why, text):
                 lines = [f"stopped ({why}): {text}"]
+            case Reverted(culprit, None):
+                lines = [f"{culprit[:12]} can't be taken back on the bad end: it conflicts with what came later"]
+            case Reverted(culprit, str(commit)):
+                lines = [f"{culprit[:12]} taken back on the bad end, as {commit[:12]}: is the bug gone there?"]
             case BootBegan() | Opened() | Resumed() | Answered():
                 pass
         return lines
@@ -120,10 +157,13 @@ class Progress:
             self._flight["home"] = Work("home", commit, self.clock.now())
 
     def _step(self) -> str:
-        done = len(self._state.judged()) if self._state else 0
-        left = self._remaining or 0
-        estimate = in_words(seconds_left(self._state, left) if self._state else None)
-        return f"step {done + 1} of about {done + left}, time left: {estimate}"
+        state, wanted = self._state, self._wanted
+        if state is None or wanted is None:
+            return "step 1, time left: unknown"
+        done = len(state.judged()) if state.plan.search is None else max(0, state.boots - 1)
+        seconds = seconds_left(state, wanted.remaining) if state.plan.search is None else wanted.seconds
+        says = f"; {wanted.says}" if wanted.says else ""
+        return f"step {done + 1} of about {done + wanted.remaining}, time left: {in_words(seconds)}{says}"
 
     def _now(self) -> Text:
         """Return the line that is redrawn all the time."""

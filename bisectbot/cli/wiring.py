@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bisectbot.boot.accel import Answers
 from bisectbot.boot.hostroot import Programs
 from bisectbot.boot.qemu import Guest, QemuMachine, qemu_argv
 from bisectbot.build.builder import Builder
+from bisectbot.build.compiled import listed
 from bisectbot.build.kbuild import Ccache, Room
 from bisectbot.build.store import Store
 from bisectbot.build.toolchain import Toolchains
@@ -31,13 +33,17 @@ from bisectbot.effects.lock import first_free
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import Git, GitGraph, open_git
 from bisectbot.effects.retry import Patience
+from bisectbot.effects.revert import reverted
 from bisectbot.effects.worktree import GitTree
 from bisectbot.facts import State
 from bisectbot.lab import Host, LabHost
 from bisectbot.model import Accel, Arch, Kernel, QemuHost
 from bisectbot.plan import Plan
-from bisectbot.ports import Deadline, Machine
+from bisectbot.ports import Deadline, Ledger, Machine
 from bisectbot.scribe import Scribe
+from bisectbot.search.bisection import Bisection
+from bisectbot.search.noisy import Beliefs, Noisy
+from bisectbot.search.past import past_of
 from bisectbot.session import Folder
 from bisectbot.stages import LocalStages
 
@@ -118,6 +124,7 @@ def stages(
             patience=Patience(),
             children=desk.proc,
             build_seconds=desk.config.build_seconds,
+            reverter=partial(reverted, desk.git),
             reference=reference if reference and reference.is_file() else None,
         )
         stack.callback(made.stop)
@@ -158,9 +165,20 @@ def program_for(desk: Desk, arch: Arch, chosen: Path | None) -> Path:
     return programs.compiled(desk.proc, desk.clock, arch).reproducer
 
 
-def scribe_for(desk: Desk, folder: Folder, worktree: Path | None) -> Scribe:
+def beliefs_for(desk: Desk, plan: Plan) -> Beliefs | None:
+    """Return what tells the odds; None for a plain bisection, which has none."""
+    return Beliefs(plan.search, past_of(desk.graph, plan.range_), listed) if plan.search else None
+
+
+def search_for(plan: Plan, beliefs: Beliefs | None, ledger: Ledger, *, leavable: bool) -> Bisection | Noisy:
+    """Return the search that a plan asks for."""
+    return Noisy(plan, beliefs, ledger, leavable=leavable) if beliefs else Bisection(plan.range_, ledger)
+
+
+def scribe_for(desk: Desk, folder: Folder, worktree: Path | None, beliefs: Beliefs | None) -> Scribe:
     """Return who writes a session's report."""
     return Scribe(
+        odds=beliefs.odds if beliefs else lambda _: None,
         folder=folder,
         graph=desk.graph,
         proc=desk.proc,

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from bisectbot.arch import traits
 from bisectbot.lab import LabHost, Payload
 from bisectbot.model import BuildRecipe, Culprit, EndUnproven, Kernel, Span, Trial
+from bisectbot.report.chances import how_often, span
 from bisectbot.report.onmachine import on_machine
+from bisectbot.report.seen import runs_for
 from bisectbot.report.session import Session
 from bisectbot.report.shellwords import quoted, without_token
 from bisectbot.visible import visible
@@ -18,6 +20,7 @@ _BOTS_OWN = frozenset({"-serial", "-chardev", "-mon", "-monitor", "-qmp", "-disp
 _BOTS_OWN_ALONE = frozenset({"-nographic", "-daemonize"})
 _BY_HAND = "-display none -monitor none -serial stdio"
 _LONGEST_OUTPUT = 600
+_TRIALS = "bisectbot.trials="
 _CODES = "0 nothing seen, 1 to 124, 126 or 127 the bug, 125 can't tell."
 _PROTOCOL = (
     'Each line of ours begins with "@bb"; "out" lines hold what the reproducer printed, the "end" line its exit '
@@ -99,12 +102,13 @@ def _build(recipe: BuildRecipe, make: str) -> Iterator[str]:
 
 def _boot(session: Session, lab: LabHost | None) -> Iterator[str]:
     image = f'"$W/out/{traits(session.build.arch).image}"'
+    yield from (f"# {text}" for text in patience(session))
     if lab is not None:
         yield from on_machine(session, lab, commit_to_show(session), _make(session), image)
         return
     yield "# boot it; the initramfs runs the reproducer and reboots, which ends QEMU"
     if session.boot_argv:
-        yield " ".join(_qemu(session.boot_argv, image))
+        yield " ".join(_qemu(session.boot_argv, image, _runs(session)))
     else:
         yield f"# (on the host {visible(session.host, 80)}; no QEMU command is known for it)"
 
@@ -114,7 +118,32 @@ def _clean(session: Session) -> Iterator[str]:
     yield f'cd / && git -C {quoted(session.tree)} worktree remove --force "$W/tree" && rm -r "$W"'
 
 
-def _qemu(argv: Sequence[str], image: str) -> Iterator[str]:
+def patience(session: Session) -> Iterator[str]:
+    """Yield how long to run what fires only sometimes; nothing where there are no odds."""
+    odds = session.odds
+    if odds is None or not odds.rate.fires:
+        return
+    yield f"on a commit that has the bug it {how_often(odds.rate)}: let it run until it fires"
+    if odds.silence_needed is None:
+        return
+    yield f"on any other, silence says something only after {span(odds.silence_needed)} of running"
+    for parent in odds.parents:
+        yield f"the same with {parent.commit}, a parent of the culprit, should stay silent for so long"
+
+
+def _runs(session: Session) -> int | None:
+    """Return how many runs in one boot are long enough for silence to say something; None: as many as there were."""
+    needed = session.odds.silence_needed if session.odds else None
+    return runs_for(session, needed) if needed else None
+
+
+def _with_runs(cmdline: str, runs: int | None) -> str:
+    """Return a kernel command line with another number of runs."""
+    words = (word if not word.startswith(_TRIALS) else f"{_TRIALS}{runs}" for word in cmdline.split())
+    return cmdline if runs is None else " ".join(words)
+
+
+def _qemu(argv: Sequence[str], image: str, runs: int | None) -> Iterator[str]:
     """Yield the words of the QEMU command, quoted: no token, our own kernel, console on the terminal."""
     words = iter(argv)
     for word in words:
@@ -124,7 +153,7 @@ def _qemu(argv: Sequence[str], image: str) -> Iterator[str]:
             next(words, None)
             yield f"-kernel {image}"
         elif word == "-append":
-            yield f"-append {quoted(without_token(next(words, '')))}"
+            yield f"-append {quoted(_with_runs(without_token(next(words, '')), runs))}"
         elif word not in _BOTS_OWN_ALONE:
             yield quoted(word)
     yield _BY_HAND
@@ -135,6 +164,7 @@ def expected(session: Session, lab: LabHost | None = None) -> tuple[str, ...]:
     commit = commit_to_show(session)
     step = session.step(commit)
     told = [_OVER_SSH if lab and lab.payload is Payload.HOST else _PROTOCOL]
+    told += [f"{text[0].upper()}{text[1:]}." for text in patience(session)]
     for trial in step.trials if step else ():
         if trial.counts:
             return (*told, f"Seen here ({trial.ending}): {_counts(trial)}")

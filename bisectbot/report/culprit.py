@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bisectbot.model import Arch, Kernel, Stuck, Verdict
+from bisectbot.report.chances import figure
+from bisectbot.report.doubts import doubts, loud
 from bisectbot.report.evidence import count, rate, verdict_of, why, word
 from bisectbot.report.session import Session, Step
 from bisectbot.report.trailers import Trailer, parse_trailers, upstream
@@ -29,6 +31,7 @@ class Neighbour:
     verdict: str
     word: str
     why: str
+    probability: str = ""  # of a candidate, to be the culprit; nothing where there are no odds
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,13 @@ def candidates(session: Session) -> tuple[Neighbour, ...]:
 
 
 def _candidate(session: Session, commit: str) -> Neighbour:
-    one = _neighbour(session, commit, "not tested")
+    one = replace(_neighbour(session, commit, "not tested"), probability=_probability(session, commit))
     return replace(one, why=f"{_LAST_RESORT}: {one.why}") if one.verdict == Verdict.BAD else one
+
+
+def _probability(session: Session, commit: str) -> str:
+    suspects = session.odds.suspects if session.odds else ()
+    return next((figure(one.probability) for one in suspects if one.commit == commit), "")
 
 
 def _neighbour(session: Session, commit: str, untested: str) -> Neighbour:
@@ -105,8 +113,10 @@ def _untested_parent(session: Session) -> str:
 
 def cautions(session: Session, commit: str) -> Iterator[str]:
     """Yield what speaks for a second look before anybody is told."""
+    if session.odds is not None:
+        yield from loud(session, session.odds)
     yield from _merge(session, commit)
-    yield from _silence(session)
+    yield from _silence(session) if session.odds is None else doubts(session, session.odds, commit)
     yield from _configuration(session, commit)
     yield from _untouched(session)
 

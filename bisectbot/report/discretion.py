@@ -58,6 +58,7 @@ def discreet(session: Session) -> Session:
         probe=_clean(session.probe, hide),
         faults=_clean(session.faults, hide),
         homecomings=_clean(session.homecomings, hide),
+        odds=_clean(session.odds, hide),
     )
 
 

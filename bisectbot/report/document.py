@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,16 +10,19 @@ from datetime import UTC, datetime
 from bisectbot.model import Culprit, Kernel
 from bisectbot.render import render
 from bisectbot.report import byhand
+from bisectbot.report.belief import Belief, belief
+from bisectbot.report.chances import figure
 from bisectbot.report.culprit import Found, Neighbour, candidates, found
 from bisectbot.report.discretion import discreet
-from bisectbot.report.evidence import Row, boots, builds, rows
+from bisectbot.report.evidence import Row, boots, builds, named, rows, skipped
 from bisectbot.report.machine import RealMachine, real_machine
 from bisectbot.report.mail import Mail, headers, write_mail
-from bisectbot.report.meaning import Meaning, explain, named
+from bisectbot.report.meaning import Meaning, explain
+from bisectbot.report.numbers import odds_json
 from bisectbot.report.session import Session
 
 MARKDOWN, HTML = "report.md", "report.html"
-MAIL, BISECT_LOG = "regression-mail.txt", "bisect-log.txt"
+MAIL, BISECT_LOG, ODDS = "regression-mail.txt", "bisect-log.txt", "odds.json"
 _MOST_DRIFT = 40
 
 
@@ -66,6 +70,8 @@ class Report:
     expected: tuple[str, ...]
     mail: Mail | None
     machine: RealMachine | None  # None: QEMU plays it
+    belief: Belief | None  # None: a plain bisection
+    enough: tuple[str, str]  # what made it enough: a name and its value
 
 
 def draw_up(session: Session) -> Report:
@@ -79,7 +85,7 @@ def draw_up(session: Session) -> Report:
         culprit=culprit,
         candidates=candidates(session),
         rows=table,
-        skipped=tuple(row for row in table if row.verdict == "skip"),
+        skipped=skipped(session),
         configuration=_configuration(session),
         builds=builds(session.steps),
         boots=boots(session.steps),
@@ -90,7 +96,16 @@ def draw_up(session: Session) -> Report:
         expected=byhand.expected(session, whole.lab),
         mail=write_mail(session, culprit) if culprit else None,
         machine=real_machine(session, whole.lab) if whole.lab else None,
+        belief=belief(session),
+        enough=_enough(session),
     )
+
+
+def _enough(session: Session) -> tuple[str, str]:
+    odds, tries = session.odds, session.probe.tries
+    if odds is None:
+        return "runs for good, boots for skip", f"{session.probe.runs}, {tries}"
+    return "confidence asked for, boots for skip", f"{figure(odds.confidence)}, {tries}"
 
 
 def _iso(seconds: float) -> str:
@@ -131,7 +146,7 @@ def _lost(kernels: Iterable[Kernel]) -> Iterable[str]:
 
 
 def files(report: Report) -> Mapping[str, str]:
-    """Return every file of the report by its name in the session's folder; a mail only with a culprit."""
+    """Return every file of the report by its name in the session's folder; mail and odds only if there are any."""
     mail = report.mail
     text = f"{headers(mail)}\n\n{render('mail.txt.j2', report)}" if mail else ""
     texts = {
@@ -140,6 +155,8 @@ def files(report: Report) -> Mapping[str, str]:
     }
     if mail:
         texts[MAIL] = text
+    if report.session.odds:
+        texts[ODDS] = json.dumps(odds_json(report.session.odds), indent=1, allow_nan=False) + "\n"
     if report.session.bisect_log:
         texts[BISECT_LOG] = report.session.bisect_log
     return texts

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from bisectbot.model import BuildBroken, Culprit, Ending, Judgement, Kernel, Terms, Trial, Verdict
+from bisectbot.odds import Tested
+from bisectbot.report.chances import figure
 from bisectbot.report.session import Homecoming, Session, Step
 from bisectbot.visible import visible
 
@@ -49,6 +52,8 @@ class Row:
     from_store: bool
     logs: tuple[Link, ...]
     notes: tuple[str, ...]  # titles of reports that ended no trial, such as a WARNING at boot
+    running: float = 0.0  # seconds of exposure; like the next one only told where there are odds
+    has_bug: str = ""  # probability
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,13 @@ def rows(session: Session) -> tuple[Row, ...]:
 def _row(session: Session, number: int, step: Step) -> Row:
     trials = step.trials
     verdict = verdict_of(step)
+    tested = session.odds.of(step.commit.commit) if session.odds else None
     return Row(
         number=number,
         commit=step.commit.commit,
         title=step.commit.title,
         verdict=verdict or "open",
-        word=word(verdict, session.range_.terms),
+        word="check" if tested and tested.without and not verdict else word(verdict, session.range_.terms),
         why=why(step),
         marks=marks(session, step),
         saw=counts(trials),
@@ -93,7 +99,22 @@ def _row(session: Session, number: int, step: Step) -> Row:
         from_store=bool(step.built and step.built.from_store),
         logs=_logs(session, step),
         notes=tuple(dict.fromkeys(note for trial in trials for note in trial.notes))[:_MOST_NOTES],
+        running=tested.seconds if tested else 0.0,
+        has_bug=_has_bug(tested) if tested else "",
     )
+
+
+def _has_bug(tested: Tested) -> str:
+    """Return a cell; what fired has it for sure unless good kernels fire too."""
+    if tested.fires and tested.has_bug == 1:
+        return "1"
+    return "" if math.isnan(tested.has_bug) else figure(tested.has_bug)
+
+
+def without_culprit(session: Session, commit: str) -> str:
+    """Return the commit that is taken back in `commit`, which is the bad end but for that; nothing: an ordinary one."""
+    tested = session.odds.of(commit) if session.odds else None
+    return tested.without if tested else ""
 
 
 def verdict_of(step: Step | None) -> Verdict | None:
@@ -115,6 +136,12 @@ def why(step: Step) -> str:
     return reason
 
 
+def named(session: Session, commit: str, limit: int = 120) -> str:
+    """Return `1234567890ab ("title")`, the kernel's way to name a commit."""
+    title = session.title(commit)
+    return f'{commit[:12]} ("{visible(title, limit)}")' if title else commit[:12]
+
+
 def marks(session: Session, step: Step) -> tuple[str, ...]:
     """Return what a commit is besides a candidate."""
     commit = step.commit.commit
@@ -127,7 +154,9 @@ def marks(session: Session, step: Step) -> tuple[str, ...]:
         ("parent of the culprit", culprit is not None and commit in culprit.parents),
         ("merge", len(step.commit.parents) > 1),
     )
-    return tuple(mark for mark, holds in told if holds)
+    taken_back = without_culprit(session, commit)
+    check = (f"{session.range_.terms.bad} end without {'the culprit' if taken_back == found else taken_back[:12]}",)
+    return (*(mark for mark, holds in told if holds), *(check if taken_back else ()))
 
 
 def counts(trials: Iterable[Trial]) -> str:
@@ -192,8 +221,9 @@ def rate(steps: Sequence[Step], verdict: Verdict) -> Rate:
 
 
 def skipped(session: Session) -> tuple[Row, ...]:
-    """Return the rows of the commits that couldn't be judged."""
-    return tuple(row for row in rows(session) if row.verdict == Verdict.SKIP)
+    """Return the rows of the commits of the range that couldn't be judged."""
+    skips = (row for row in rows(session) if row.verdict == Verdict.SKIP)
+    return tuple(row for row in skips if not without_culprit(session, row.commit))
 
 
 def builds(steps: Sequence[Step]) -> int:

@@ -8,10 +8,13 @@ from email.header import Header
 from email.utils import formataddr
 
 from bisectbot.model import Verdict
+from bisectbot.odds import Odds
+from bisectbot.report.belief import culprit_probability
+from bisectbot.report.chances import equation, how_often
 from bisectbot.report.culprit import Found
-from bisectbot.report.evidence import Rate, Row, count, rate, skipped, why
+from bisectbot.report.evidence import Rate, Row, count, named, rate, skipped, why
 from bisectbot.report.maintainers import Recipient, plain_name, valid_address
-from bisectbot.report.meaning import named
+from bisectbot.report.seen import cleared_in_words, reverted_in_words, seen_of
 from bisectbot.report.session import Session
 from bisectbot.report.trailers import person
 from bisectbot.visible import visible
@@ -43,6 +46,7 @@ class Mail:
     why: str  # the reason of the culprit's verdict
     skipped: tuple[Row, ...]
     versions: str
+    odds: tuple[str, ...]  # what was seen, where there are odds: instead of the rates
 
 
 def write_mail(session: Session, culprit: Found) -> Mail:
@@ -65,7 +69,23 @@ def write_mail(session: Session, culprit: Found) -> Mail:
         why=why(step) if (step := session.step(culprit.commit)) else "",
         skipped=skipped(session),
         versions=", ".join(f"{name} {version}" for name, version in session.versions.items()),
+        odds=tuple(_with_odds(session, session.odds, culprit)) if session.odds else (),
     )
+
+
+def _with_odds(session: Session, odds: Odds, culprit: Found) -> Iterator[str]:
+    """Yield what was seen of a bug that fires only sometimes."""
+    chance = equation("culprit", culprit_probability(session, odds))
+    yield f"{chance}, from how often the reproducer fired and how long it was silent"
+    yield f"at the {session.range_.terms.bad} end it {how_often(odds.rate)}"
+    saw = rate([step], Verdict.BAD).saw if (step := session.step(culprit.commit)) else ""
+    yield f"on this commit: {seen_of(odds, culprit.commit)}" + (f" ({saw})" if saw else "")
+    for parent in odds.parents:
+        yield f"on its parent {parent.commit[:12]}: {cleared_in_words(parent)}"
+    if odds.reverted is not None:
+        yield f"with this commit taken back at the {session.range_.terms.bad} end: {reverted_in_words(odds.reverted)}"
+    for good in session.range_.goods:
+        yield f"at the {session.range_.terms.good} end {good[:12]}: {seen_of(odds, good)}"
 
 
 def _saw(session: Session, commit: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bisectbot.model import BuildBroken, Culprit, Ending, EndUnproven, Stuck, Verdict
-from bisectbot.report.evidence import count, verdict_of, word
-from bisectbot.report.session import Fault, Interrupted, Outcome, Session
+from bisectbot.report import withodds
+from bisectbot.report.evidence import count, named, verdict_of, without_culprit, word
+from bisectbot.report.session import Fault, Interrupted, Outcome, OutOfTime, Session, Working
+from bisectbot.report.withodds import Words
 from bisectbot.visible import visible
 
 
@@ -21,53 +23,57 @@ class Meaning:
     advice: tuple[str, ...]
 
 
+_NAMES: dict[type[Outcome], str] = {
+    Culprit: "culprit",
+    Stuck: "only-skipped",
+    EndUnproven: "end-unproven",
+    Fault: "fault",
+    Interrupted: "interrupted",
+    OutOfTime: "out-of-time",
+    Working: "running",
+}
+
+
 def ending_name(outcome: Outcome) -> str:
     """Return the ending as --json names it."""
-    match outcome:
-        case Culprit():
-            return "culprit"
-        case Stuck():
-            return "only-skipped"
-        case EndUnproven():
-            return "end-unproven"
-        case Fault():
-            return "fault"
-        case Interrupted():
-            return "interrupted"
-        case _:
-            return "running"
+    return _NAMES[type(outcome)]
 
 
 def explain(session: Session) -> Meaning:
     """Return what the session's ending means."""
-    name, outcome = ending_name(session.outcome), session.outcome
-    match outcome:
+    return Meaning(ending_name(session.outcome), *_words(session))
+
+
+def _words(session: Session) -> Words:
+    match session.outcome:
         case Culprit(commit):
-            return Meaning(name, f"First {session.range_.terms.bad} commit: {named(session, commit)}", *_found(session))
-        case Stuck(candidates):
-            return Meaning(
-                name, f"One of {count(len(candidates), 'commit')}: only skipped ones are left to test", *_stuck(session)
-            )
-        case EndUnproven():
-            return Meaning(name, _unproven_headline(session, outcome), *_unproven(session, outcome))
+            words = _culprit(session, commit)
+        case Stuck() as outcome:
+            words = _stuck(session, outcome)
+        case EndUnproven() as outcome:
+            words = _unproven(session, outcome)
         case Fault(message, hint):
-            return Meaning(name, "Stopped by a fault of the machine or the lab", *_fault(session, message, hint))
+            words = ("Stopped by a fault of the machine or the lab", *_fault(session, message, hint))
         case Interrupted(why):
-            return Meaning(name, "Interrupted", *_interrupted(session, why))
-        case _:
-            doing = visible(outcome.doing, 200) or "at work"
-            left = "" if outcome.remaining is None else f"; about {count(outcome.remaining, 'step')} to go"
-            return Meaning(name, "Still running", (f"Now: {doing}{left}. No answer yet.",), ())
+            words = ("Interrupted", *_interrupted(session, why))
+        case OutOfTime(why):
+            words = ("Out of time, with no answer yet", *_interrupted(session, why))
+        case Working() as outcome:
+            words = ("Still running", (_doing(outcome), *withodds.so_far(session)), ())
+    return words
 
 
-def named(session: Session, commit: str, limit: int = 120) -> str:
-    """Return `1234567890ab ("title")`, the kernel's way to name a commit."""
-    title = session.title(commit)
-    return f'{commit[:12]} ("{visible(title, limit)}")' if title else commit[:12]
+def _doing(outcome: Working) -> str:
+    doing = visible(outcome.doing, 200) or "at work"
+    left = "" if outcome.remaining is None else f"; about {count(outcome.remaining, 'step')} to go"
+    return f"Now: {doing}{left}. No answer yet."
 
 
-def _found(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _culprit(session: Session, commit: str) -> Words:
+    if session.odds is not None:
+        return withodds.culprit(session, session.odds, commit)
     return (
+        f"First {session.range_.terms.bad} commit: {named(session, commit)}",
         (_ends_proven(session),),
         (
             "Read the commit and see whether it explains what was seen.",
@@ -86,8 +92,11 @@ def _ends_proven(session: Session) -> str:
     return "Both ends of the range were proven first; git bisect has named the culprit."
 
 
-def _stuck(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _stuck(session: Session, outcome: Stuck) -> Words:
+    if session.odds is not None:
+        return withodds.stuck(session, session.odds, outcome, tuple(_ways_out(session)))
     return (
+        f"One of {count(len(outcome.candidates), 'commit')}: only skipped ones are left to test",
         (
             "Every commit that could narrow this down further had to be skipped.",
             "The culprit is among the candidates below; which one can't be told from what was seen.",
@@ -98,7 +107,8 @@ def _stuck(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _ways_out(session: Session) -> Iterator[str]:
-    skips = [step for step in session.steps if verdict_of(step) is Verdict.SKIP]
+    steps = [step for step in session.steps if not without_culprit(session, step.commit.commit)]
+    skips = [step for step in steps if verdict_of(step) is Verdict.SKIP]
     endings = {trial.ending for step in skips for trial in step.trials}
     if any(isinstance(step.built, BuildBroken) for step in skips):
         yield (
@@ -118,7 +128,12 @@ def _unproven_headline(session: Session, outcome: EndUnproven) -> str:
     return f"The {end} end {named(session, outcome.commit)} is not {end} but {seen}"
 
 
-def _unproven(session: Session, outcome: EndUnproven) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _unproven(session: Session, outcome: EndUnproven) -> Words:
+    known = withodds.unproven(session, session.odds, outcome) if session.odds else None
+    return known or (_unproven_headline(session, outcome), *_without_odds(session, outcome))
+
+
+def _without_odds(session: Session, outcome: EndUnproven) -> tuple[tuple[str, ...], tuple[str, ...]]:
     seen = f"Seen: {visible(outcome.judgement.why)}."
     nothing = "Nothing can be concluded about the commits in between, so none of them was searched."
     texts = {
@@ -165,12 +180,13 @@ def _fault(session: Session, message: str, hint: str) -> tuple[tuple[str, ...], 
     says = f"{visible(message, 500).rstrip('.')}."
     kept = "This says nothing about any commit: no verdict was taken from it, and what is finished is kept."
     advice = (visible(hint),) if hint else ()
-    return (says, kept), (*advice, _resume(session))
+    return (says, kept, *withodds.so_far(session)), (*advice, _resume(session))
 
 
 def _interrupted(session: Session, why: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     says = (f"{visible(why)}.",) if why else ()
-    return (*says, "What is finished is kept; no finished build or trial will be repeated."), (_resume(session),)
+    kept = "What is finished is kept; no finished build or trial will be repeated."
+    return (*says, kept, *withodds.so_far(session)), (_resume(session),)
 
 
 def _resume(session: Session) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bisectbot.lab import Homed, LabHost
 from bisectbot.model import Answer, BuildBroken, BuildRecipe, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial
+from bisectbot.odds import Odds
 from bisectbot.ports import CommitInfo
 from bisectbot.report.maintainers import Maintainers
 
@@ -54,7 +55,14 @@ class Homecoming:
     homed: Homed
 
 
-Outcome = Answer | Working | Fault | Interrupted
+@dataclass(frozen=True)
+class OutOfTime:
+    """The session's time is over before it has an answer; it can be resumed."""
+
+    why: str = ""
+
+
+Outcome = Answer | Working | Fault | Interrupted | OutOfTime
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ class Session:
     faults: tuple[str, ...] = ()  # of ours that were survived, one line each
     lab: LabHost | None = None  # the host, if it is a real machine; taken off before anything is rendered
     homecomings: tuple[Homecoming, ...] = ()  # of a real machine, oldest first
+    odds: Odds | None = None  # what the search believes; None: a plain bisection
 
     def info(self, commit: str) -> CommitInfo | None:
         """Return what is known of a commit, or None."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from bisectbot.model import EndUnproven, Verdict
+from bisectbot.model import Culprit, EndUnproven, Verdict
+from bisectbot.odds import Odds
+from bisectbot.report.belief import statement
+from bisectbot.report.chances import OLDER, equation, how_often
 from bisectbot.report.document import HTML, MAIL, MARKDOWN, Report
 from bisectbot.report.evidence import Row, count, rate
 from bisectbot.report.machine import RealMachine
-from bisectbot.report.session import Fault
+from bisectbot.report.numbers import odds_json
+from bisectbot.report.seen import reverted_in_words, seen_of
+from bisectbot.report.session import Fault, Session
 from bisectbot.visible import cut, visible
 
 _ROW_KEYS = ("commit", "title", "verdict", "why", "saw", "boots", "build_seconds", "boot_seconds", "probe_seconds")
 _WIDTH = 100
 _MOST_CANDIDATES = 10
+_MOST_RIVALS = 2
+_WORTH_A_LINE = 0.001  # probability of a rival that isn't the next one
 
 
 def summary_json(report: Report) -> dict[str, object]:
@@ -34,6 +41,7 @@ def summary_json(report: Report) -> dict[str, object]:
         "stage_seconds": {name: round(seconds, 3) for name, seconds in session.stage_seconds.items()},
         "verdicts": [{key: asdict(row)[key] for key in _ROW_KEYS} for row in report.rows],
         "cautions": list(culprit.cautions) if culprit else [],
+        "odds": odds_json(session.odds) if session.odds else None,
         "host": session.host,
         "machine": _machine(report.machine),
         "session": session.name,
@@ -80,7 +88,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"  {text}" for text in report.meaning.paragraphs)
     yield from (f"  {_row(row)}" for row in report.rows if _telling(row, report))
     yield from _candidates(report)
-    yield from _rates(report)
+    yield from _rates(report) if session.odds is None else _odds(session, session.odds)
     yield from (f"  caution: {text}" for text in (report.culprit.cautions if report.culprit else ()))
     yield (
         f"  {count(len(report.rows), 'step')}, {count(report.builds, 'build')}, {count(report.boots, 'boot')}, "
@@ -88,9 +96,31 @@ def _lines(report: Report) -> Iterator[str]:
     )
     yield from _home(report.machine)
     yield from (f"  next: {text}" for text in _next(report))
+    if report.belief is not None:
+        yield from (f"  plan: {text}" for text in report.belief.plan[:2])
     yield f"  report: {visible(str(session.folder / HTML), 500)} (and {MARKDOWN})"
     if report.mail:
         yield f"  mail to read and send: {visible(str(session.folder / MAIL), 500)}"
+
+
+def _odds(session: Session, odds: Odds) -> Iterator[str]:
+    """Yield the probability, who is second, the rate, and whether the bug is gone without the culprit."""
+    if isinstance(session.outcome, Culprit):
+        yield f"  {statement(session, odds)}"
+    if odds.rate.seconds:
+        yield f"  at the {session.range_.terms.bad} end: {how_often(odds.rate)}"
+    if not odds.rate.fires:
+        return
+    rivals = [one for one in odds.suspects if one.commit not in odds.group]
+    for place, one in enumerate(rivals[:_MOST_RIVALS]):
+        if place == 0 or one.probability >= _WORTH_A_LINE:
+            name = f"{one.commit[:12]} {visible(session.title(one.commit), 50)}".rstrip()
+            seen = visible(seen_of(odds, one.commit), 120)
+            yield cut(f"  or {equation(name, one.probability)}: {seen}", _WIDTH * 2)
+    yield f"  or {equation(OLDER, odds.older)}"
+    if odds.reverted is not None and isinstance(session.outcome, Culprit):
+        check = visible(reverted_in_words(odds.reverted), 120)
+        yield f"  the {session.range_.terms.bad} end without the culprit: {check}"
 
 
 def _home(machine: RealMachine | None) -> Iterator[str]:

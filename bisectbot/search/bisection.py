@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bisectbot.facts import State
 from bisectbot.model import Answer, EndUnproven, Judgement, Range, TryNext, Verdict
 from bisectbot.ports import Ledger
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the search wants tested: the first commit now, the others for sure afterwards; `remaining` steps in all."""
-
-    commits: tuple[str, ...]
-    remaining: int
+from bisectbot.search.wanted import Test, Wanted
+from bisectbot.verdict import clean_left
 
 
 class Bisection:
@@ -26,8 +18,9 @@ class Bisection:
         self._marked: set[str] = set()
         ledger.start(range_)
 
-    def decide(self, state: State) -> Wanted | Answer:
+    def decide(self, state: State, booted: str | None = None) -> Wanted | Answer:
         """Return what to test next, or the answer."""
+        del booted  # a boot has as many runs as are wanted of it
         unproven = [self._unproven(state, end) for end in self._range.ends]
         for found in unproven:
             if isinstance(found, EndUnproven):
@@ -36,9 +29,9 @@ class Bisection:
         answer = self._ledger.answer()
         open_ends = tuple(end for end, proven in zip(self._range.ends, unproven, strict=True) if proven is not None)
         if isinstance(answer, TryNext):
-            return Wanted((*open_ends, answer.commit), len(open_ends) + 1 + answer.remaining)
+            return _wanted(state, (*open_ends, answer.commit), len(open_ends) + 1 + answer.remaining)
         # git has its answer from the marks of the ends alone: an answer only once they are proven
-        return Wanted(open_ends, len(open_ends)) if open_ends else answer
+        return _wanted(state, open_ends, len(open_ends)) if open_ends else answer
 
     def log(self) -> str:
         """Return the log that `git bisect replay` takes."""
@@ -57,3 +50,8 @@ class Bisection:
             if commit not in self._marked and commit not in self._range.ends:
                 self._ledger.mark(commit, judgement.verdict)
                 self._marked.add(commit)
+
+
+def _wanted(state: State, commits: tuple[str, ...], remaining: int) -> Wanted:
+    runs = (clean_left(state.trials.get(commit, ()), state.plan.probe) for commit in commits)
+    return Wanted(tuple(Test(commit, number) for commit, number in zip(commits, runs, strict=True)), remaining)

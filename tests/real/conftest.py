@@ -42,14 +42,14 @@ class Kernels:
     desk: Desk
     logs: Path
 
-    def build(self, arch: Arch, rev: str, *concerns: str) -> Kernel:
-        """Return the kernel of a revision with these fragments."""
+    def build(self, arch: Arch, rev: str, *concerns: str, sources: bool = False) -> Kernel:
+        """Return the kernel of a revision with these fragments; with `sources`, what it was made from is known."""
         commit = self.desk.graph.resolve(rev)
         recipe = BuildRecipe(arch, fragments=fragments.resolve(concerns, arch, places.data("kconfigs")), jobs=2)
         deadline = Deadline.after(self.desk.clock, _BUILD_SECONDS)
         with bench(self.desk, commit) as taken:
             log = self.logs / f"{arch}-{commit[:12]}.log"
-            built = taken.builder.build(recipe, commit, log=log, deadline=deadline, required=True)
+            built = taken.builder.build(recipe, commit, log=log, deadline=deadline, required=True, sources=sources)
         assert isinstance(built, Kernel), built
         return built
 
@@ -65,6 +65,12 @@ def kernel(kernels: Kernels, demo: Demo) -> Callable[[Arch, str], Kernel]:
     """Return a maker of the pair: "bad" is the regression itself, "good" its parent."""
     revisions = {"bad": demo.truth["culprit"], "good": f"{demo.truth['culprit']}^"}
     return lambda arch, which: kernels.build(arch, revisions[which], "kvm-rseq")
+
+
+@pytest.fixture(scope="session")
+def examined(kernels: Kernels) -> Callable[[Arch, str], Kernel]:
+    """Return a maker of kernels of which it is known what they were made from."""
+    return lambda arch, revision: kernels.build(arch, revision, "kvm-rseq", sources=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,178 @@
+"""The search for a bug that fires only sometimes: a posterior decides, real `git bisect` keeps the ledger.
+
+What is sure is marked in it, and marked anew from the start if something stops being so; at the end its own last word
+has to be ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bisectbot.errors import InfraError
+from bisectbot.facts import State
+from bisectbot.model import Answer, Culprit, EndUnproven, SearchRecipe, Stuck, Verdict
+from bisectbot.odds import Odds
+from bisectbot.plan import Plan
+from bisectbot.ports import Ledger
+from bisectbot.search import evidence, telling
+from bisectbot.search.evidence import Evidence
+from bisectbot.search.past import Lens, Past, Sources, View
+from bisectbot.search.policy import Action, Found, best, choose, enough_silence
+from bisectbot.search.posterior import GOOD, believe
+from bisectbot.search.wanted import Test, Wanted
+
+MOST_RUNS = 1000  # in one boot
+_FLAT = 0.9  # what an answer must have if all commits had been equally likely beforehand
+
+
+class Beliefs:
+    """What follows from a state, with nothing marked anywhere."""
+
+    def __init__(self, recipe: SearchRecipe, past: Past, sources: Sources) -> None:
+        self.dag = past.dag
+        self._confidence = recipe.confidence
+        self._lens = Lens(past, recipe, sources)
+
+    def read(self, state: State, booted: str | None = None) -> tuple[View, Evidence, Action | Found]:
+        """Return the problem as it stands, the evidence, and what the policy says to it.
+
+        An answer that hangs on the prior alone is tested on.
+        """
+        view, read = self._lens.view(state), evidence.read(state, self.dag, booted)
+        step = choose(view.problem, read.knowledge, read.costs)
+        if isinstance(step, Action) or step.what != "culprit":
+            return view, read, step
+        belief = believe(view.flat, read.knowledge)
+        if float(belief.mass[list(step.commits)].sum()) >= min(_FLAT, self._confidence):
+            return view, read, step
+        return view, read, best(view.flat, read.knowledge, belief, read.costs) or step
+
+    def odds(self, state: State) -> Odds:
+        """Return all that is believed, for people."""
+        view, read, step = self.read(state)
+        return telling.odds(state, view, read, step)
+
+
+class Noisy:
+    """Decides from the state alone, and from whose kernel is up."""
+
+    def __init__(self, plan: Plan, beliefs: Beliefs, ledger: Ledger, *, leavable: bool) -> None:
+        """`leavable`: whether a boot can be ended at any moment; else it gets the runs that are wanted and no more."""
+        self._range, self._beliefs, self._dag = plan.range_, beliefs, beliefs.dag
+        self._ledger, self._leavable = ledger, leavable
+        self._reverts = plan.search is None or plan.search.revert
+        self._marks: dict[str, Verdict] = {}
+        self._lowest = plan.range_.bad  # that git knows to be bad
+        ledger.start(plan.range_)
+
+    def decide(self, state: State, booted: str | None = None) -> Wanted | Answer:
+        """Return what to test next, or the answer."""
+        if (skip := evidence.skip_of(state, self._range.bad)) is not None:
+            return EndUnproven(self._range.bad, Verdict.BAD, skip)
+        view, read, step = self._beliefs.read(state, booted)
+        self._mark(telling.verdicts(view.problem, read.knowledge))
+        if isinstance(step, Action):
+            return self._wanted(state, view, read, step)
+        return self._end_check(state, view, read, step) or self._answer(state, view, read, step)
+
+    def log(self) -> str:
+        """Return the log that `git bisect replay` takes."""
+        return self._ledger.log()
+
+    # --- what to do
+
+    def _wanted(self, state: State, view: View, read: Evidence, action: Action) -> Wanted:
+        now = self._test(self._commit(state, action.commit), action.seconds, read)
+        left = telling.left(view, read, action)
+        tests, steps = (now, *self._ahead(state, view, read, now)), max(1, math.ceil(left.steps))
+        return Wanted(tests, steps, left.seconds, says=telling.in_a_line(view.problem, read.knowledge))
+
+    def _test(self, commit: str, seconds: float, read: Evidence) -> Test:
+        runs = MOST_RUNS if self._leavable else math.ceil(seconds / max(1e-3, read.run_seconds))
+        return Test(commit, min(MOST_RUNS, max(1, runs)))
+
+    def _commit(self, state: State, place: int) -> str:
+        if place != GOOD:
+            return self._dag.commits[place]
+        testable = [good for good in self._range.goods if evidence.skip_of(state, good) is None]
+        return min(testable, key=lambda good: evidence.seen(state.trials.get(good, ())).seconds)
+
+    def _ahead(self, state: State, view: View, read: Evidence, now: Test) -> tuple[Test, ...]:
+        """Return what may be built meanwhile: both ends tell what the configuration sees, and then the first guess."""
+        if now.commit != self._range.bad or read.knowledge.seen.keys() - {view.problem.bad}:
+            return ()
+        unbuilt = [good for good in self._range.goods if good not in state.builds]
+        guess = telling.first_guess(view.problem, read.costs)
+        return tuple(self._test(commit, 1.0, read) for commit in (*unbuilt, *map(self._dag.commits.__getitem__, guess)))
+
+    # --- the end
+
+    def _end_check(self, state: State, view: View, read: Evidence, found: Found) -> Wanted | None:
+        """Return what is still to be done about the bad end without the culprit."""
+        if not self._reverts or found.what != "culprit" or len(found.commits) != 1:
+            return None
+        culprit = self._dag.commits[found.commits[0]]
+        if culprit not in state.reverts:
+            return Wanted((), 1, None, revert=culprit)
+        commit = state.reverts[culprit]
+        if commit is None or evidence.skip_of(state, commit) is not None:
+            return None
+        seen = evidence.seen(state.trials.get(commit, ()))
+        more = enough_silence(view.problem, believe(view.problem, read.knowledge)) - seen.seconds
+        if seen.fires or more <= 0:
+            return None
+        seconds = read.costs.boot + more * read.costs.pace
+        return Wanted((self._test(commit, more, read),), 1, seconds, says=f"is it silent without {culprit[:12]}?")
+
+    def _answer(self, state: State, view: View, read: Evidence, found: Found) -> Answer:
+        match found.what:
+            case "absent":
+                return EndUnproven(self._range.bad, Verdict.BAD, telling.never(read.knowledge, view.problem))
+            case "older":
+                good = self._commit(state, GOOD) if GOOD not in read.knowledge.untestable else self._range.goods[0]
+                return EndUnproven(good, Verdict.GOOD, telling.older(read.knowledge, found))
+            case _:
+                return self._named(found)
+
+    def _named(self, found: Found) -> Answer:
+        """Return the culprit, or the group it is in, once git bisect has come to the same."""
+        dag = self._dag
+        group = {dag.commits[place] for place in found.commits}
+        outside = {dag.commits[parent] for place in found.commits for parent in dag.parents[place]} - group
+        implied = {**dict.fromkeys(outside, Verdict.GOOD), **self._top(found)}
+        self._mark({**self._marks, **implied})
+        word = self._ledger.answer()
+        if len(group) > 1:
+            # git names what it can't rule out: nothing of that may be missing
+            told = set(word.candidates) if isinstance(word, Stuck) else set()
+            return Stuck(tuple(sorted(group | told, key=lambda one: -dag.index.get(one, 0))), found.probability)
+        (culprit,) = group
+        if word != Culprit(culprit):
+            raise InfraError(
+                f"git bisect does not come to the same end: {culprit[:12]} here, {word} there",
+                hint="this is a bug in bisectbot: please report it with the session's folder",
+            )
+        return Culprit(culprit, found.probability)
+
+    def _top(self, found: Found) -> dict[str, Verdict]:
+        """Return the mark of the newest of the group, which has the bug; the bad end has it already."""
+        newest = self._dag.commits[max(found.commits)]
+        told = self._marks.get(newest) is Verdict.SKIP or newest == self._range.bad
+        return {} if told else {newest: Verdict.BAD}
+
+    def _mark(self, verdicts: dict[str, Verdict]) -> None:
+        """Bring git's marks up to date; one that doesn't hold any more means to begin anew."""
+        if any(verdicts.get(commit) is not verdict for commit, verdict in self._marks.items()):
+            self._ledger.start(self._range)
+            self._marks, self._lowest = {}, self._range.bad
+        for commit, verdict in verdicts.items():
+            if commit not in self._marks and commit not in self._range.ends:
+                self._marks[commit] = verdict
+                if verdict is not Verdict.BAD or self._lowers(commit):
+                    self._ledger.mark(commit, verdict)
+
+    def _lowers(self, commit: str) -> bool:
+        """Take note of a bad commit; False if it isn't older than git's: git knows only one, the one marked last."""
+        lower = bool(self._dag.ancestors(self._dag.index[self._lowest])[self._dag.index[commit]])
+        self._lowest = commit if lower else self._lowest
+        return lower

@@ -1,0 +1,103 @@
+"""The history of a range as the search sees it, read once: the graph, and what is known of each commit beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bisectbot.facts import State
+from bisectbot.model import Kernel, Range, SearchRecipe
+from bisectbot.odds import Shrunk
+from bisectbot.ports import Graph
+from bisectbot.search.dag import Dag, Floats
+from bisectbot.search.posterior import Problem, Settings
+from bisectbot.search.prior import HIDDEN, twins, weights
+from bisectbot.search.sight import Sight
+
+Sources = Callable[[Kernel], frozenset[str] | None]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What git knows of a range; `trees`: the paths that each end holds, the bad end's first."""
+
+    dag: Dag
+    touched: Mapping[str, tuple[str, ...]]
+    authors: Mapping[str, str]
+    trees: tuple[frozenset[str], ...]
+
+
+def past_of(graph: Graph, range_: Range) -> Past:
+    """Return the history of a range; some seconds for ten thousand commits."""
+    rows = graph.history(range_)
+    places = {commit: place for place, (commit, _) in enumerate(rows)}
+    dag = Dag([commit for commit, _ in rows], [[places[parent] for parent in parents] for _, parents in rows])
+    touched = graph.touched(dag.commits, first_parent=range_.first_parent)
+    trees = tuple(frozenset(path for path, _ in graph.blobs(end)) for end in range_.ends)
+    return Past(dag, touched, graph.authors(dag.commits), trees)
+
+
+@dataclass(frozen=True)
+class View:
+    """A problem with its informed prior, the same one with none, and where the informed one comes from."""
+
+    problem: Problem
+    flat: Problem
+    shrunk: Shrunk | None
+    twins: tuple[tuple[str, ...], ...]
+
+
+class Lens:
+    """Makes the problem from the past and what the session has built; made anew only when that changed."""
+
+    def __init__(self, past: Past, recipe: SearchRecipe, sources: Sources) -> None:
+        self._past, self._recipe, self._sources = past, recipe, sources
+        self._settings = Settings(
+            confidence=recipe.confidence,
+            older=recipe.older,
+            background=recipe.background,
+            show_within=recipe.show_within,
+        )
+        self._key: object = None
+        self._view: View | None = None
+
+    def view(self, state: State) -> View:
+        """Return the problem as it is known now."""
+        ends = tuple(state.builds.get(end) for end in state.plan.range_.ends)
+        digests = {commit: built.digest for commit, built in state.builds.items() if isinstance(built, Kernel)}
+        key = (ends, tuple(sorted(digests.items())))
+        if self._view is None or key != self._key:
+            self._key, self._view = key, self._made(state, digests)
+        return self._view
+
+    def _made(self, state: State, digests: Mapping[str, str]) -> View:
+        past, dag = self._past, self._past.dag
+        prior = weights(dag.commits, past.touched, self._sight(state), self._recipe.priors, past.authors)
+        same = twins((*state.plan.range_.goods, *dag.commits), digests)
+        informed = self._parted(prior.weights, same)
+        flat = np.full(len(dag), 1 / len(dag))
+        problem = Problem(dag, informed, self._settings)
+        return View(problem, replace(problem, prior=flat), prior.shrunk, same)
+
+    def _sight(self, state: State) -> Sight | None:
+        built = [state.builds.get(end) for end in state.plan.range_.ends]
+        lists = [self._sources(one) if isinstance(one, Kernel) else None for one in built]
+        return Sight.of(lists, self._past.trees)
+
+    def _parted(self, prior: Floats, same: tuple[tuple[str, ...], ...]) -> Floats:
+        """Return the prior with next to nothing for what lies between two commits whose kernels are the same."""
+        dag, found = self._past.dag, prior.copy()
+        for first, *others in same:
+            for other in others:
+                between = self._held(first) ^ self._held(other)
+                if not between.all():
+                    found[between] *= HIDDEN
+        scaled: Floats = found / found.sum()
+        return scaled if len(dag) else prior
+
+    def _held(self, commit: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Return which commits of the range `commit` contains; a good end contains none."""
+        place = self._past.dag.index.get(commit)
+        return np.zeros(len(self._past.dag), dtype=np.bool_) if place is None else self._past.dag.ancestors(place)

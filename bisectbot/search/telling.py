@@ -1,0 +1,292 @@
+"""What the search believes, in the words and numbers that people and git are told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bisectbot.facts import State
+from bisectbot.model import Judgement, NotYet, Verdict
+from bisectbot.odds import Odds, Proposal, Rate, Reverted, Suspect, Tested
+from bisectbot.search import evidence, rate
+from bisectbot.search.dag import Floats
+from bisectbot.search.evidence import Evidence
+from bisectbot.search.groups import group_of
+from bisectbot.search.past import View
+from bisectbot.search.policy import (
+    Action,
+    Costs,
+    Found,
+    best,
+    chance_of_silence,
+    choose,
+    enough_silence,
+    entropy,
+)
+from bisectbot.search.posterior import GOOD, Belief, Knowledge, Problem, Seen, believe
+from bisectbot.search.whatif import Answer, cleared, what_ifs
+
+_MOST_SUSPECTS = 12
+_LEAST_BITS = 0.2  # of a step: at the end each says less, but few are left
+_GUESSED_MEAN = 10.0  # seconds from fire to fire, before any was seen
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is still to do: steps, and seconds (None before the rate is known)."""
+
+    steps: float
+    seconds: float | None
+
+
+# --- verdicts ----------------------------------------------------------------------------------
+
+
+def verdicts(problem: Problem, knowledge: Knowledge) -> dict[str, Verdict]:
+    """Return the verdicts that are sure by now, of commits that were tested; git gets them as marks."""
+    dag = problem.dag
+    found = {dag.commits[place]: Verdict.SKIP for place in sorted(knowledge.untestable - {GOOD})}
+    chances = has_bug(problem, knowledge)
+    for place in sorted(knowledge.seen.keys() - {GOOD} - knowledge.untestable):
+        sure = _sure(problem, chances[place]) if chances is not None else None
+        if sure is not None:
+            found[dag.commits[place]] = sure
+    return found
+
+
+def has_bug(problem: Problem, knowledge: Knowledge) -> Floats | None:
+    """Return the probability that each commit has the bug: [N]; None before anything fired."""
+    if not knowledge.fires:
+        return None
+    belief = believe(problem, knowledge)
+    return np.minimum(1.0, problem.dag.below(belief.mass) + belief.older)
+
+
+def _sure(problem: Problem, chance: float) -> Verdict | None:
+    if chance >= problem.settings.confidence:
+        return Verdict.BAD
+    return Verdict.GOOD if chance <= 1 - problem.settings.confidence else None
+
+
+def judgement(seen: Seen, chance: float | None, sure: Verdict | None) -> Judgement | NotYet:
+    """Return what is known of a tested commit, with its evidence in words."""
+    if seen.fires:
+        words = f"fired {times(seen.fires)} in {spent(seen.seconds)} of running"
+    else:
+        words = f"silent for {spent(seen.seconds)} of running"
+    if chance is not None and not seen.fires:
+        words += f"; has the bug with a probability of {percent(chance)}"
+    return NotYet(words) if sure is None else Judgement(sure, words)
+
+
+def never(knowledge: Knowledge, problem: Problem) -> Judgement:
+    """Return that the bad end never fired, and how rare the bug would have to be."""
+    seen = knowledge.seen.get(problem.bad, Seen())
+    _, high = rate.interval(0, seen.seconds)
+    silent = f"silent for {spent(seen.seconds)} of running"
+    return Judgement(Verdict.GOOD, f"{silent}: if at all, it fires less than once in {spent(1 / high)} (95 % sure)")
+
+
+def older(knowledge: Knowledge, found: Found) -> Judgement:
+    """Return that the good ends have the bug."""
+    seen = knowledge.seen.get(GOOD, Seen())
+    return Judgement(
+        Verdict.BAD,
+        f"it fired there {times(seen.fires)} in {spent(seen.seconds)} of running"
+        if seen.fires
+        else f"the bug is older than the range with a probability of {percent(found.probability)}",
+    )
+
+
+# --- what is still to do -----------------------------------------------------------------------
+
+
+def left(view: View, read: Evidence, action: Action) -> Left:
+    """Return about what an answer still takes: the open bits at the price of this action, and the last silence.
+
+    Bits get dearer towards the end, which the last silence on one commit, wanted once, stands for.
+    """
+    problem, knowledge, costs = view.problem, read.knowledge, read.costs
+    if knowledge.seen.get(problem.bad, Seen()).fires < problem.settings.first_fires:
+        bits = float(entropy_of(problem.prior))
+        return Left(bits + problem.settings.first_fires, None)
+    belief = believe(problem, knowledge)
+    bits = max(0.0, entropy_of(np.append(belief.mass, belief.older)) - _allowed(problem))
+    # a run that goes on is cheap and says little: what a step costs, a fresh one tells
+    fresh = best(problem, knowledge, belief, replace(costs, booted=None)) or action
+    steps = bits / max(fresh.bits, _LEAST_BITS)
+    last = costs.boot + enough_silence(problem, belief) * costs.pace
+    return Left(steps + 1, steps * fresh.cost + last * min(1.0, bits))
+
+
+def in_a_line(problem: Problem, knowledge: Knowledge) -> str:
+    """Return who is suspected most."""
+    if knowledge.seen.get(problem.bad, Seen()).fires < problem.settings.first_fires:
+        return ""
+    belief = believe(problem, knowledge)
+    if belief.older > belief.mass.max():
+        return f"older than the range with a probability of {percent(belief.older)}"
+    likeliest = problem.dag.commits[belief.likeliest]
+    return f"{likeliest[:12]} is it with a probability of {percent(float(belief.mass.max()))}"
+
+
+def entropy_of(shares: Floats) -> float:
+    """Return the bits of a choice with these probabilities."""
+    some = shares[shares > 0]
+    return float(-(some * np.log2(some)).sum())
+
+
+def _allowed(problem: Problem) -> float:
+    """Return the bits that may stay open at the end."""
+    return float(entropy(np.array(problem.settings.confidence)))
+
+
+def first_guess(problem: Problem, costs: Costs) -> tuple[int, ...]:
+    """Return the commit that comes first once the bad end has fired, if there is one."""
+    fires = problem.settings.first_fires + 2
+    after = Knowledge({problem.bad: Seen(((_GUESSED_MEAN, 1),) * fires)})
+    step = choose(problem, after, costs)
+    return (step.commit,) if isinstance(step, Action) and step.commit not in (GOOD, problem.bad) else ()
+
+
+# --- everything --------------------------------------------------------------------------------
+
+
+def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds:
+    """Return the whole belief."""
+    problem, knowledge = view.problem, read.knowledge
+    belief = believe(problem, knowledge) if knowledge.fires else None
+    group = _group(problem, knowledge, belief)
+    share = float(belief.mass[list(group)].sum()) if belief is not None else 0.0
+    ahead = left(view, read, step) if isinstance(step, Action) else Left(0, 0.0)
+    told = Odds(
+        confidence=problem.settings.confidence,
+        candidates=len(problem.dag),
+        suspects=tuple(_suspects(problem, belief)),
+        group=tuple(problem.dag.commits[place] for place in group),
+        group_probability=share,
+        older=belief.older if belief is not None else problem.settings.older,
+        absent=float(isinstance(step, Found) and step.what == "absent"),
+        rate=_rate(problem, knowledge),
+        tested=tuple(_tested(state, view, read)),
+        proposal=_proposal(state, problem, read, step),
+        seconds_left=ahead.seconds,
+        steps_left=ahead.steps,
+        shrunk=view.shrunk,
+        twins=view.twins,
+        reverted=_reverted(state, problem, belief),
+        silence_needed=enough_silence(problem, belief) if belief is not None else None,
+    )
+    return _resting(told, view, knowledge, step)
+
+
+def _resting(odds: Odds, view: View, knowledge: Knowledge, step: Action | Found) -> Odds:
+    """Return the odds with what an answer rests on and what would change it; as they are while there is none."""
+    if isinstance(step, Action) or step.what != "culprit":
+        return odds
+    answer = Answer(view.problem, knowledge, believe(view.problem, knowledge), step.commits)
+    flat = float(believe(view.flat, knowledge).mass[list(step.commits)].sum())
+    return replace(odds, parents=tuple(cleared(answer)), what_ifs=tuple(what_ifs(answer)), flat=flat)
+
+
+def _group(problem: Problem, knowledge: Knowledge, belief: Belief | None) -> tuple[int, ...]:
+    if belief is None:
+        return ()
+    return group_of(problem.dag, belief.likeliest, belief.live, knowledge.untestable)
+
+
+def _suspects(problem: Problem, belief: Belief | None) -> Iterator[Suspect]:
+    mass = (1 - problem.settings.older) * problem.prior if belief is None else belief.mass
+    for place in np.argsort(-mass, kind="stable")[:_MOST_SUSPECTS].tolist():
+        if mass[place] > 0:
+            yield Suspect(problem.dag.commits[place], float(mass[place]))
+
+
+def _rate(problem: Problem, knowledge: Knowledge) -> Rate:
+    """Return the rate on the bad end: what is known for sure to have the bug."""
+    seen = knowledge.seen.get(problem.bad, Seen())
+    low, high = rate.interval(seen.fires, seen.seconds)
+    return Rate(seen.fires, seen.seconds, low, min(high, 1e9))
+
+
+def _tested(state: State, view: View, read: Evidence) -> Iterator[Tested]:
+    """Yield all commits that were touched: those of the range, the good ends, and the bad end without the culprit."""
+    problem, chances = view.problem, has_bug(view.problem, read.knowledge)
+    belief = believe(problem, read.knowledge) if read.knowledge.fires else None
+    without = {commit: culprit for culprit, commit in state.reverts.items() if commit}
+    for commit in state.touched:
+        seen = evidence.seen(state.trials.get(commit, ()))
+        skip = evidence.skip_of(state, commit)
+        chance = None if commit in without else _chance(problem, read.knowledge, chances, commit)
+        sure = None if chance is None else _sure(problem, chance)
+        if seen.fires and problem.settings.background == 0:
+            chance, sure = 1.0, Verdict.BAD
+        word = skip or judgement(seen, chance, sure)
+        has = math.nan if chance is None else chance
+        silence = chance_of_silence(belief, seen) if belief and seen.seconds and not seen.fires else math.nan
+        yield Tested(commit, seen.seconds, seen.fires, has, word, silence, without.get(commit, ""))
+
+
+def _chance(problem: Problem, knowledge: Knowledge, chances: Floats | None, commit: str) -> float | None:
+    place = problem.dag.index.get(commit)
+    if chances is None:
+        return None
+    if place is not None:
+        return float(chances[place])
+    return believe(problem, knowledge).older
+
+
+def _proposal(state: State, problem: Problem, read: Evidence, step: Action | Found) -> Proposal | None:
+    if isinstance(step, Found):
+        return None
+    commit = state.plan.range_.goods[0] if step.commit == GOOD else problem.dag.commits[step.commit]
+    return Proposal(commit, step.seconds, step.fires, step.bits, step.cost, step.why or _why(read, step))
+
+
+def _why(read: Evidence, action: Action) -> str:
+    what = "its kernel is built" if action.commit in read.costs.built else "its kernel is to be built"
+    price = action.cost / action.bits if action.bits else math.inf
+    return f"most bits a second: {action.bits:.2f} for {spent(action.cost)} ({price:.0f} s a bit); {what}"
+
+
+def _reverted(state: State, problem: Problem, belief: Belief | None) -> Reverted | None:
+    """Return the check of the likeliest commit, if it was made."""
+    if belief is None:
+        return None
+    culprit = problem.dag.commits[belief.likeliest]
+    if culprit not in state.reverts:
+        return None
+    commit = state.reverts[culprit]
+    if commit is None:
+        return Reverted(None)
+    seen, skip = evidence.seen(state.trials.get(commit, ())), evidence.skip_of(state, commit)
+    chance = chance_of_silence(belief, seen)
+    return Reverted(commit, seen.seconds, seen.fires, chance, skip.why if skip else "")
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def percent(chance: float) -> str:
+    """Return a probability for people: three figures that matter, never 100 % unless it is 1."""
+    if chance in (0.0, 1.0):
+        return f"{chance:.0%}"
+    if chance > 0.5:  # noqa: PLR2004  what is missing matters
+        digits = max(0, min(6, -math.floor(math.log10(1 - chance)) - 2 + 1))
+        return f"{math.floor(chance * 100 * 10**digits) / 10**digits:.{digits}f} %"
+    return f"{chance * 100:.2g} %" if chance >= 1e-6 else "less than 0.0001 %"  # noqa: PLR2004
+
+
+def times(number: int) -> str:
+    """Return `once` or `3 times`."""
+    return "once" if number == 1 else f"{number} times"
+
+
+def spent(seconds: float) -> str:
+    """Return a time span with a figure that matters."""
+    if seconds < 100:  # noqa: PLR2004  up to here seconds read well
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004

@@ -1,0 +1,30 @@
+"""What a search asks the loop for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Test:
+    """Run the reproducer on a commit, `runs` times at the most in one boot."""
+
+    __test__ = False  # for pytest, which takes any Test* for tests
+
+    commit: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted: the first test now; the kernels of the others are built as long as there is time for that.
+
+    `remaining` steps in all, which take about `seconds` (None: nobody knows). `revert`: before anything else, make the
+    commit that takes this one back on top of the bad end. `says`: what is believed now, in a line for people.
+    """
+
+    tests: tuple[Test, ...]
+    remaining: int
+    seconds: float | None = None
+    revert: str | None = None
+    says: str = ""
