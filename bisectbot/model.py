@@ -130,7 +130,7 @@ class SearchRecipe:
     priors: tuple[PriorRule, ...] = ()
     older: float = 0.05  # prior probability that the good ends have the bug too
     background: float = 0.0  # fires per second on a kernel without the bug
-    show_within: float = 3600.0  # seconds of exposure at the bad end without a fire after which it is given up
+    show_within: float = 1800.0  # seconds of exposure at the bad end without a fire after which it is given up
     revert: bool = True  # check at the end that the bad end without the culprit stays silent
 
     def __post_init__(self) -> None:

@@ -68,7 +68,7 @@ _HOUR, _MINUTE = 3600.0, 60.0  # seconds
 @click.option(
     "--show-within",
     type=click.FloatRange(0, min_open=True),
-    default=60,
+    default=30,
     show_default=True,
     metavar="MINUTES",
     help="Of running on the bad end without a fire; then it is given up.",

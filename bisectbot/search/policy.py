@@ -141,7 +141,7 @@ def _fire_again(problem: Problem, knowledge: Knowledge, belief: Belief, costs: C
     seen = knowledge.seen.get(action.commit, Seen())
     if action.commit == GOOD or seen.fires:
         return None
-    spent = belief.rates.spent(seen.seconds, 0.0 if action.fresh else seen.boots[-1][0])
+    spent = belief.rates.spent(seen.seconds, 0.0 if action.fresh else seen.latest)
     commit = sharpened(problem, knowledge, belief, Wait(action.commit, spent, costs.boot, costs.pace))
     if commit is None:
         return None
@@ -233,7 +233,7 @@ class _Table:
         """Return for each run time: bits a second, bits, P(fires), seconds of the whole."""
         belief, costs = self._belief, self._costs
         seen = self._knowledge.seen.get(commit, Seen())
-        spent = belief.rates.spent(seen.seconds, 0.0 if fresh else seen.boots[-1][0])
+        spent = belief.rates.spent(seen.seconds, 0.0 if fresh else seen.latest)
         used = shares > _TINY
         weights = belief.weights[used]
         silent = weights @ belief.rates.silence(spent, self._seconds)

@@ -37,6 +37,11 @@ class Seen:
         """In all boots."""
         return sum(fires for _, fires in self.boots)
 
+    @property
+    def latest(self) -> float:
+        """Seconds of exposure in the latest boot; none while there was no boot."""
+        return self.boots[-1][0] if self.boots else 0.0
+
     def more(self, seconds: float, fires: int = 0, *, fresh: bool = True) -> Seen:
         """Return what is known after another run, in a `fresh` boot or in the latest one."""
         if fresh or not self.boots:

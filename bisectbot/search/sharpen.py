@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bisectbot.search.dag import Floats
-from bisectbot.search.posterior import Belief, Knowledge, Problem
+from bisectbot.search.posterior import GOOD, Belief, Knowledge, Problem
 
 _SURE_ENOUGH = 0.3  # of the likeliest commit: before that, fires come by themselves
 _TRIED = (1, 2, 4)  # numbers of further fires
@@ -40,7 +40,9 @@ def sharpened(problem: Problem, knowledge: Knowledge, belief: Belief, wait: Wait
     mean = usual_seconds(belief)
     silent = belief.rates.silence(wait.spent, mean * _STEPS)
     now = _needed(belief.weights, shares / inside, silent, allowed)
-    again = _commit(knowledge)
+    again = _commit(problem, knowledge, belief)
+    if again is None:
+        return None
     seen = knowledge.seen[again]
     for fires in _TRIED:
         gain = belief.rates.log_likelihood((*seen.boots, *(((mean, 1),) * fires)))
@@ -67,10 +69,13 @@ def _shares(problem: Problem, belief: Belief, commit: int) -> Floats:
     return found
 
 
-def _commit(knowledge: Knowledge) -> int:
-    """Return the bad commit that is known least of: it tells most of the common rate."""
-    fired = [place for place, one in knowledge.seen.items() if one.fires]
-    return min(fired, key=lambda place: (knowledge.seen[place].fires, place))
+def _commit(problem: Problem, knowledge: Knowledge, belief: Belief) -> int | None:
+    """Return the bad commit that is known least of: it tells most of the common rate. None if none can be tested."""
+    fired = (place for place, one in knowledge.seen.items() if one.fires and place != GOOD)
+    # with a background rate not all that fired has the bug
+    sure = (place for place in fired if _shares(problem, belief, place).sum() >= problem.settings.confidence)
+    testable = (place for place in sure if place not in knowledge.untestable)
+    return min(testable, key=lambda place: (knowledge.seen[place].fires, place), default=None)
 
 
 def _needed(weights: Floats, shares: Floats, silent: Floats, allowed: float) -> float:

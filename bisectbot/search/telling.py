@@ -124,8 +124,11 @@ def left(view: View, read: Evidence, action: Action) -> Left:
 
 def in_a_line(problem: Problem, knowledge: Knowledge) -> str:
     """Return who is suspected most."""
-    if knowledge.seen.get(problem.bad, Seen()).fires < problem.settings.first_fires:
-        return ""
+    at_bad = knowledge.seen.get(problem.bad, Seen())
+    if not at_bad.fires:
+        return f"the bad end is {never(knowledge, problem).why}" if at_bad.seconds else ""
+    if at_bad.fires < problem.settings.first_fires:
+        return f"the bad end fired {times(at_bad.fires)} in {spent(at_bad.seconds)}"
     belief = believe(problem, knowledge)
     if belief.older > belief.mass.max():
         return f"older than the range with a probability of {percent(belief.older)}"

@@ -31,7 +31,10 @@ def _command(*words: str | Path) -> list[str]:
 
 def _run(*words: str | Path) -> tuple[int, dict[str, Any]]:
     """Return exit code and JSON object of a command; its progress goes to pytest's captured stderr."""
-    done = subprocess.run(_command(*words, "--json"), stdout=subprocess.PIPE, text=True, timeout=_HOUR, check=False)
+    first, *others = words  # what stands behind a -- is the reproducer's
+    done = subprocess.run(
+        _command(first, "--json", *others), stdout=subprocess.PIPE, text=True, timeout=_HOUR, check=False
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, found
 
@@ -111,10 +114,32 @@ def test_killed_again_and_again_it_ends_at_the_same_commit(demo: Demo, bisected:
     assert process.wait(timeout=_HOUR) == 0
     state = _state(tmp_path)
     assert state.answered is not None
-    assert state.answered.answer == Culprit(demo.truth["culprit"])
-    assert all(built.from_store for built in state.builds.values()), "a kernel was built twice"
+    assert isinstance(state.answered.answer, Culprit)
+    assert state.answered.answer.commit == demo.truth["culprit"]
+    known = _state(bisected.logs).builds
+    again = [commit for commit, built in state.builds.items() if not built.from_store and commit in known]
+    assert again == [], "a kernel was built twice"
+
+
+def test_a_rare_bug_is_found_with_the_stated_odds(demo: Demo, bisected: Bisected, tmp_path: Path) -> None:
+    """With one migration a run, a bad kernel is silent more often than not: the true commit is named all the same."""
+    assert bisected.code == 0
+    code, told = _run(*_bisection(demo, tmp_path), "--", "--migrations", "1")
+    assert (code, told["culprit"]) == (0, demo.truth["culprit"])
+    assert 0.99 <= told["odds"]["suspects"][0]["probability"] <= 1
+    assert told["odds"]["rate"]["fires"] >= 3
+    assert told["odds"]["reverted"]["fires"] == 0, "the bad end without the culprit still fires"
+
+
+def test_a_plain_bisection_comes_to_the_same_end(demo: Demo, bisected: Bisected, tmp_path: Path) -> None:
+    """--runs asks for git's own picks and a number of clean runs; both ends are tested, and good takes all of them."""
+    assert bisected.code == 0
+    code, told = _run(*_bisection(demo, tmp_path), "--runs", "2")
+    assert (code, told["culprit"], told["odds"]) == (0, demo.truth["culprit"], None)
+    state = _state(tmp_path)
     good = [trials for commit, trials in state.trials.items() if state.judgement(commit).why.endswith("clean")]
-    assert all(len(trials) == state.plan.probe.runs for trials in good), "a finished trial was repeated"
+    assert good
+    assert all(len(trials) == 2 for trials in good), "a finished trial was repeated"
 
 
 def test_a_second_bot_is_kept_off_a_session(demo: Demo, bisected: Bisected, tmp_path: Path) -> None:
@@ -184,5 +209,5 @@ def test_the_regression_and_its_parent_are_told_apart(demo: Demo, tmp_path: Path
 def test_swapped_ends_of_another_kind_are_found_out(demo: Demo, tmp_path: Path) -> None:
     """A bad end without the bug is reported as that: exit code 4 and no culprit, from kernels in the store."""
     ends = ("--good", "demo-good", "--bad", f"{demo.truth['culprit']}^")
-    code, told = _run("run", "--tree", demo.path, *ends, "--logs", tmp_path)
+    code, told = _run("run", "--tree", demo.path, *ends, "--logs", tmp_path, "--show-within", "0.05")
     assert (code, told["ending"], told["culprit"]) == (4, "end-unproven", None)
