@@ -66,10 +66,14 @@ class CameHome:
 
 @dataclass(frozen=True)
 class Reverted:
-    """The bad end with `culprit` taken back, as a commit of its own; None if that doesn't go cleanly."""
+    """The bad end with `culprit` taken back, as a commit of its own; None if that doesn't go cleanly.
+
+    `why`: what kept us from trying, if something did.
+    """
 
     culprit: str
     commit: str | None
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class State:
     answered: Answered | None = None
     worked: float = 0.0  # seconds that some process worked on it
     spell: float = 0.0  # those of the process that worked on it last
-    reverts: Mapping[str, str | None] = field(default_factory=dict)  # by culprit: see Reverted
+    reverts: Mapping[str, Reverted] = field(default_factory=dict)  # by culprit
 
     def judgement(self, commit: str) -> Judgement | NotYet:
         """Return what is known of a commit by its own trials."""
@@ -163,8 +167,8 @@ def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911  one line 
             return replace(state, faults=(*state.faults, fact))
         case CameHome():
             return replace(state, homecomings=(*state.homecomings, fact))
-        case Reverted(culprit, commit):
-            return replace(state, reverts={**state.reverts, culprit: commit})
+        case Reverted(culprit):
+            return replace(state, reverts={**state.reverts, culprit: fact})
         case Paused():
             return replace(state, paused=fact)
         case Answered():

@@ -172,12 +172,18 @@ class Bot:
             self._write(Paused("budget", "the time that it was given is over"))
             return
         if decision.revert is not None:
-            bad = self.state.plan.range_.bad
-            self._write(Reverted(decision.revert, self.stages.revert(bad, decision.revert)))
+            self._write(self._reverted(decision.revert))
             return
         self.show.expects(self.state, decision)
         self._start(decision)
         self._wait()
+
+    def _reverted(self, culprit: str) -> Reverted:
+        """Take the culprit back on the bad end; that it can't be tried says nothing, and stops nothing."""
+        try:
+            return Reverted(culprit, self.stages.revert(self.state.plan.range_.bad, culprit))
+        except InfraError as error:
+            return Reverted(culprit, None, str(error))
 
     @property
     def _booted(self) -> str | None:
@@ -204,7 +210,7 @@ class Bot:
         """Give idle slots the first thing of theirs that is wanted; a boot that isn't wanted any more is left."""
         now, *_ = wanted.tests
         flying = self.flight.get("boot")
-        if flying and flying.commit != now.commit and not self.left:
+        if flying and (now.fresh or flying.commit != now.commit) and not self.left:
             self.left = True
             self.stages.leave(self.state.boots)
         for test in wanted.tests:

@@ -144,13 +144,12 @@ class Brute:
 
 def poisson_with_factor(lam: Floats, shape: float, seconds: float, fires: int) -> Floats:
     """Return P(fires at these moments of so many seconds | lam): a Poisson process whose factor is integrated over."""
-    logs = np.linspace(-16, 4.5, 200)
+    logs = np.linspace(-22, 4.5, 260)
     factor = np.exp(logs)
     # the Gamma density of mean 1, times the factor for the step in its logarithm
     density = np.exp(shape * logs - shape * factor + shape * math.log(shape) - math.lgamma(shape))
     rates = lam[:, None] * factor
-    found: Floats = np.trapezoid(density * rates**fires * np.exp(-rates * seconds), logs, axis=1)
-    return found
+    return np.asarray(np.trapezoid(density * rates**fires * np.exp(-rates * seconds), logs, axis=1), dtype=np.float64)
 
 
 def _background(seen: Seen, settings: Settings) -> float:

@@ -10,7 +10,8 @@ from fakes import FakeStages, Killed, World
 from history import line, make_history
 from worlds import MERGES, Lab
 
-from bisectbot.facts import Resumed, Reverted, Row, State, replay
+from bisectbot.errors import ConfigError, ToolMissing
+from bisectbot.facts import Resumed, Row, State, replay
 from bisectbot.model import Culprit, Ending, EndUnproven, Judgement, Range, SearchRecipe, Stuck, Verdict
 from bisectbot.search.posterior import Settings
 
@@ -151,7 +152,7 @@ def test_the_bad_end_without_the_culprit_is_run_for_as_long_as_the_odds_ask(lab:
     reverted = "5" * 40
     state = _checked(here, reverted, frozenset())
     assert _culprit(state) == here.history["c06"]
-    assert state.reverts == {here.history["c06"]: reverted}
+    assert state.reverts[here.history["c06"]].commit == reverted
     assert sum(trial.exposure for trial in state.trials[reverted]) >= 5
 
 
@@ -160,7 +161,7 @@ def test_a_culprit_that_cant_be_taken_back_is_still_named(lab: Maker) -> None:
     here = lab(dict(line(10)))
     state = _checked(here, None, frozenset())
     assert _culprit(state) == here.history["c06"]
-    assert state.reverts == {here.history["c06"]: None}
+    assert state.reverts[here.history["c06"]].commit is None
 
 
 def test_a_bug_that_stays_without_the_culprit_is_seen(lab: Maker) -> None:
@@ -170,11 +171,6 @@ def test_a_bug_that_stays_without_the_culprit_is_seen(lab: Maker) -> None:
     state = _checked(here, reverted, frozenset({reverted}))
     assert any(trial.ending is Ending.FIRED for trial in state.trials[reverted])
     assert isinstance(state.judgement(reverted), Judgement)
-
-
-def test_a_revert_is_a_fact_of_the_journal() -> None:
-    """It is asked for once: a resumed session finds it."""
-    assert Reverted("a" * 40, None).commit is None
 
 
 # --- the budget --------------------------------------------------------------------------------
@@ -199,3 +195,28 @@ def test_a_plain_range_of_one_commit_needs_no_search(lab: Maker) -> None:
     here = lab(dict(line(2)))
     state = here.run(World(bad=here.with_bug_from("c01")), Range(here.history["c01"], (here.history["c00"],)), _SEARCH)
     assert _culprit(state) == here.history["c01"]
+
+
+def test_a_bug_outside_of_the_paths_is_told_as_that(lab: Maker) -> None:
+    """With --path the bad end stands for what was left out: if it is the only one to fire, no commit is blamed."""
+    here = lab(dict(line(12)))
+    range_ = Range(here.history["c11"], (here.history["c00"],), paths=("files/c04", "files/c08"))
+    with pytest.raises(ConfigError, match="no commit that touches it brought the bug in"):
+        here.run(World(bad=here.with_bug_from("c10")), range_, _SEARCH)
+
+
+def test_what_keeps_a_revert_from_being_made_stops_nothing(lab: Maker) -> None:
+    """A git that is too old for it leaves the check out, and the reason is kept."""
+    here = lab(dict(line(6)))
+    stages = _NoRevert(World(bad=here.with_bug_from("c03")))
+    state = here.bot(here.plan(search=SearchRecipe()), stages, []).run()
+    assert _culprit(state) == here.history["c03"]
+    assert "this git is too old" in state.reverts[here.history["c03"]].why
+
+
+class _NoRevert(FakeStages):
+    """Stages whose git can't make a revert."""
+
+    def revert(self, bad: str, culprit: str) -> str | None:
+        """Refuse."""
+        raise ToolMissing("this git is too old", hint=f"for {bad} without {culprit}")

@@ -150,8 +150,8 @@ def _told(fact: Fact) -> str:  # noqa: C901, PLR0911  one line a fact
             return f"{commit} boot {boot}: {home_in_words(homed)}"
         case Faulted(commit, stage, text):
             return f"{commit} {stage} failed for a reason of ours: {text}"
-        case Reverted(culprit, commit):
-            return f"{culprit} taken back on the bad end: {commit or 'not cleanly, so not at all'}"
+        case Reverted(culprit, commit, why):
+            return f"{culprit} taken back on the bad end: {commit or why or 'not cleanly, so not at all'}"
         case Paused(why, text):
             return f"stopped ({why}): {text}"
         case Answered(answer):

@@ -135,8 +135,9 @@ class Progress:
                 lines = [f"{stage} of {commit[:12]} failed for a reason of ours, not counted: {text}"]
             case Paused(why, text):
                 lines = [f"stopped ({why}): {text}"]
-            case Reverted(culprit, None):
-                lines = [f"{culprit[:12]} can't be taken back on the bad end: it conflicts with what came later"]
+            case Reverted(culprit, None, why):
+                reason = why or "it conflicts with what came later"
+                lines = [f"{culprit[:12]} can't be taken back on the bad end: {reason}"]
             case Reverted(culprit, str(commit)):
                 lines = [f"{culprit[:12]} taken back on the bad end, as {commit[:12]}: is the bug gone there?"]
             case BootBegan() | Opened() | Resumed() | Answered():

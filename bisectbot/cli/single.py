@@ -193,6 +193,7 @@ def _rows(trials: tuple[Trial, ...]) -> list[dict[str, object]]:
             "notes": list(trial.notes),
             "boot_seconds": round(trial.boot_seconds, 3),
             "probe_seconds": round(trial.probe_seconds, 3),
+            "exposure_seconds": round(trial.exposure, 6),
             "console": str(trial.console) if trial.console else None,
         }
         for trial in trials

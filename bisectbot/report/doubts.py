@@ -106,7 +106,8 @@ def _priors(session: Session, odds: Odds) -> Iterator[str]:
 def _check(session: Session, odds: Odds, check: Reverted) -> Iterator[str]:
     bad = session.range_.terms.bad
     if check.commit is None:
-        yield f"Whether the bug is gone without the culprit isn't known: it doesn't revert cleanly on the {bad} end."
+        why = visible(check.problem) or f"it doesn't revert cleanly on the {bad} end"
+        yield f"Whether the bug is gone without the culprit isn't known: {why}."
     elif check.fires:
         return  # said already, and louder
     elif check.problem:

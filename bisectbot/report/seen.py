@@ -11,6 +11,7 @@ from bisectbot.render import seconds as in_full
 from bisectbot.report.chances import figure, probability, times
 from bisectbot.report.evidence import count
 from bisectbot.report.session import Session
+from bisectbot.visible import visible
 
 _MOST_RUNS = 1000
 
@@ -42,7 +43,7 @@ def cleared_in_words(parent: Cleared) -> str:
 def reverted_in_words(check: Reverted) -> str:
     """Return how the check of the bad end without the culprit went."""
     if check.commit is None:
-        return "not tested: the culprit doesn't revert cleanly there"
+        return f"not tested: {visible(check.problem) or 'the culprit does not revert cleanly there'}"
     name = check.commit[:12]
     if check.fires:
         return f"{name} STILL FIRES: {times(check.fires)} in {in_full(check.seconds)} of running"

@@ -28,7 +28,7 @@ class Evidence:
 
 def read(state: State, dag: Dag, booted: str | None) -> Evidence:
     """Return the evidence; `booted`: the commit whose kernel is up and silent."""
-    return Evidence(_knowledge(state, dag), _costs(state, dag, booted), run_seconds(state))
+    return Evidence(_knowledge(state, dag, booted), _costs(state, dag, booted), run_seconds(state))
 
 
 def seen(trials: Collection[Trial]) -> Seen:
@@ -40,18 +40,28 @@ def seen(trials: Collection[Trial]) -> Seen:
     return Seen(tuple(boot for boot in found.values() if boot != (0.0, 0)))
 
 
-def _knowledge(state: State, dag: Dag) -> Knowledge:
+def _knowledge(state: State, dag: Dag, booted: str | None) -> Knowledge:
     found = {place: seen(state.trials.get(dag.commits[place], ())) for place in _places(state.trials, dag)}
-    goods = [trial for good in state.plan.range_.goods for trial in state.trials.get(good, ())]
+    ran = (trial for good in state.plan.range_.goods for trial in state.trials.get(good, ()))
+    goods = sorted(ran, key=lambda trial: trial.boot)
     skips = {place for place in _places(state.touched, dag) if _skipped(state, dag.commits[place])}
     if all(_skipped(state, good) for good in state.plan.range_.goods):
         skips.add(GOOD)
     exposed = {place: one for place, one in {**found, GOOD: seen(goods)}.items() if one.boots}
+    up = None if booted is None else _place(state, dag, booted)
+    if up is not None and all(trial.boot < state.boots for trial in state.trials.get(booted or "", ())):
+        # it is up and has told nothing yet: what earlier boots told is none of its own silence
+        exposed[up] = exposed.get(up, Seen()).more(0.0)
     return Knowledge(exposed, frozenset(skips))
 
 
 def _places(commits: Collection[str], dag: Dag) -> list[int]:
     return [dag.index[commit] for commit in commits if commit in dag.index]
+
+
+def _place(state: State, dag: Dag, commit: str) -> int | None:
+    """Return the number of a commit, GOOD for a good end, None for any other one."""
+    return dag.index.get(commit, GOOD if commit in state.plan.range_.goods else None)
 
 
 def _skipped(state: State, commit: str) -> bool:
@@ -68,7 +78,7 @@ def _costs(state: State, dag: Dag, booted: str | None) -> Costs:
     built = set(_places(kernels, dag))
     if any(good in kernels for good in state.plan.range_.goods):
         built.add(GOOD)
-    up = None if booted is None else dag.index.get(booted, GOOD if booted in state.plan.range_.goods else None)
+    up = None if booted is None else _place(state, dag, booted)
     return Costs(_build_seconds(state), _boot_seconds(state), frozenset(built), up, _pace(state))
 
 

@@ -7,8 +7,9 @@ has to be ours.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from bisectbot.errors import InfraError
+from bisectbot.errors import ConfigError, InfraError
 from bisectbot.facts import State
 from bisectbot.model import Answer, Culprit, EndUnproven, SearchRecipe, Stuck, Verdict
 from bisectbot.odds import Odds
@@ -29,7 +30,7 @@ class Beliefs:
     """What follows from a state, with nothing marked anywhere."""
 
     def __init__(self, recipe: SearchRecipe, past: Past, sources: Sources) -> None:
-        self.dag = past.dag
+        self.dag, self.outside = past.dag, past.outside
         self._confidence = recipe.confidence
         self._lens = Lens(past, recipe, sources)
 
@@ -61,6 +62,7 @@ class Noisy:
         self._range, self._beliefs, self._dag = plan.range_, beliefs, beliefs.dag
         self._ledger, self._leavable = ledger, leavable
         self._reverts = plan.search is None or plan.search.revert
+        self._sure: dict[str, Verdict] = {}
         self._marks: dict[str, Verdict] = {}
         self._lowest = plan.range_.bad  # that git knows to be bad
         ledger.start(plan.range_)
@@ -70,7 +72,9 @@ class Noisy:
         if (skip := evidence.skip_of(state, self._range.bad)) is not None:
             return EndUnproven(self._range.bad, Verdict.BAD, skip)
         view, read, step = self._beliefs.read(state, booted)
-        self._mark(telling.verdicts(view.problem, read.knowledge))
+        self._sure = telling.verdicts(view.problem, read.knowledge)
+        if not self._beliefs.outside:  # git refuses marks that leave no candidate
+            self._mark(self._sure)
         if isinstance(step, Action):
             return self._wanted(state, view, read, step)
         return self._end_check(state, view, read, step) or self._answer(state, view, read, step)
@@ -83,6 +87,7 @@ class Noisy:
 
     def _wanted(self, state: State, view: View, read: Evidence, action: Action) -> Wanted:
         now = self._test(self._commit(state, action.commit), action.seconds, read)
+        now = replace(now, fresh=action.fresh and action.commit == read.costs.booted)
         left = telling.left(view, read, action)
         tests, steps = (now, *self._ahead(state, view, read, now)), max(1, math.ceil(left.steps))
         return Wanted(tests, steps, left.seconds, says=telling.in_a_line(view.problem, read.knowledge))
@@ -114,7 +119,7 @@ class Noisy:
         culprit = self._dag.commits[found.commits[0]]
         if culprit not in state.reverts:
             return Wanted((), 1, None, revert=culprit)
-        commit = state.reverts[culprit]
+        commit = state.reverts[culprit].commit
         if commit is None or evidence.skip_of(state, commit) is not None:
             return None
         seen = evidence.seen(state.trials.get(commit, ()))
@@ -138,6 +143,8 @@ class Noisy:
         """Return the culprit, or the group it is in, once git bisect has come to the same."""
         dag = self._dag
         group = {dag.commits[place] for place in found.commits}
+        if self._beliefs.outside:
+            self._mark_outside(group)
         outside = {dag.commits[parent] for place in found.commits for parent in dag.parents[place]} - group
         implied = {**dict.fromkeys(outside, Verdict.GOOD), **self._top(found)}
         self._mark({**self._marks, **implied})
@@ -153,6 +160,15 @@ class Noisy:
                 hint="this is a bug in bisectbot: please report it with the session's folder",
             )
         return Culprit(culprit, found.probability)
+
+    def _mark_outside(self, group: set[str]) -> None:
+        """Mark what is sure, where the bad end is no candidate; ConfigError if it is what is left."""
+        if group == {self._range.bad}:
+            raise ConfigError(
+                "--path: no commit that touches it brought the bug in: all of them are good",
+                hint="leave --path out, or widen it; the kernels that were built stay in the store",
+            )
+        self._mark(self._sure)
 
     def _top(self, found: Found) -> dict[str, Verdict]:
         """Return the mark of the newest of the group, which has the bug; the bad end has it already."""

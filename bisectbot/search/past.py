@@ -21,12 +21,16 @@ Sources = Callable[[Kernel], frozenset[str] | None]
 
 @dataclass(frozen=True)
 class Past:
-    """What git knows of a range; `trees`: the paths that each end holds, the bad end's first."""
+    """What git knows of a range; `trees`: the paths that each end holds, the bad end's first.
+
+    `outside`: the bad end stands for all that was left out with --path, and isn't a candidate itself.
+    """
 
     dag: Dag
     touched: Mapping[str, tuple[str, ...]]
     authors: Mapping[str, str]
     trees: tuple[frozenset[str], ...]
+    outside: bool = False
 
 
 def past_of(graph: Graph, range_: Range) -> Past:
@@ -36,7 +40,8 @@ def past_of(graph: Graph, range_: Range) -> Past:
     dag = Dag([commit for commit, _ in rows], [[places[parent] for parent in parents] for _, parents in rows])
     touched = graph.touched(dag.commits, first_parent=range_.first_parent)
     trees = tuple(frozenset(path for path, _ in graph.blobs(end)) for end in range_.ends)
-    return Past(dag, touched, graph.authors(dag.commits), trees)
+    outside = bool(range_.paths) and range_.bad not in graph.candidates(range_)
+    return Past(dag, touched, graph.authors(dag.commits), trees, outside)
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,15 @@ class Lens:
 
     def _parted(self, prior: Floats, same: tuple[tuple[str, ...], ...]) -> Floats:
         """Return the prior with next to nothing for what lies between two commits whose kernels are the same."""
-        dag, found = self._past.dag, prior.copy()
+        hidden = np.zeros(len(prior), dtype=np.bool_)
         for first, *others in same:
             for other in others:
                 between = self._held(first) ^ self._held(other)
-                if not between.all():
-                    found[between] *= HIDDEN
+                # each once, however many kernels are the same
+                hidden |= between & (not between.all())
+        found = np.where(hidden, prior * HIDDEN, prior)
         scaled: Floats = found / found.sum()
-        return scaled if len(dag) else prior
+        return scaled
 
     def _held(self, commit: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         """Return which commits of the range `commit` contains; a good end contains none."""

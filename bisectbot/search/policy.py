@@ -114,7 +114,7 @@ def settled(problem: Problem, knowledge: Knowledge, belief: Belief) -> Found | N
     if belief.older >= problem.settings.confidence:
         return Found((), belief.older, "older")
     group = group_of(problem.dag, belief.likeliest, belief.live, knowledge.untestable)
-    probability = float(belief.mass[list(group)].sum())
+    probability = min(1.0, float(belief.mass[list(group)].sum()))
     return Found(group, probability, "culprit") if probability >= problem.settings.confidence else None
 
 

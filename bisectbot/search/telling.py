@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds
     problem, knowledge = view.problem, read.knowledge
     belief = believe(problem, knowledge) if knowledge.fires else None
     group = _group(problem, knowledge, belief)
-    share = float(belief.mass[list(group)].sum()) if belief is not None else 0.0
+    share = min(1.0, float(belief.mass[list(group)].sum())) if belief is not None else 0.0
     ahead = left(view, read, step) if isinstance(step, Action) else Left(0, 0.0)
     told = Odds(
         confidence=problem.settings.confidence,
@@ -219,7 +220,7 @@ def _tested(state: State, view: View, read: Evidence) -> Iterator[Tested]:
     """Yield all commits that were touched: those of the range, the good ends, and the bad end without the culprit."""
     problem, chances = view.problem, has_bug(view.problem, read.knowledge)
     belief = believe(problem, read.knowledge) if read.knowledge.fires else None
-    without = {commit: culprit for culprit, commit in state.reverts.items() if commit}
+    without = {fact.commit: culprit for culprit, fact in state.reverts.items() if fact.commit}
     for commit in state.touched:
         seen = evidence.seen(state.trials.get(commit, ()))
         skip = evidence.skip_of(state, commit)
@@ -262,9 +263,9 @@ def _reverted(state: State, problem: Problem, belief: Belief | None) -> Reverted
     culprit = problem.dag.commits[belief.likeliest]
     if culprit not in state.reverts:
         return None
-    commit = state.reverts[culprit]
+    commit = state.reverts[culprit].commit
     if commit is None:
-        return Reverted(None)
+        return Reverted(None, problem=state.reverts[culprit].why)
     seen, skip = evidence.seen(state.trials.get(commit, ())), evidence.skip_of(state, commit)
     chance = chance_of_silence(belief, seen)
     return Reverted(commit, seen.seconds, seen.fires, chance, skip.why if skip else "")
@@ -275,11 +276,12 @@ def _reverted(state: State, problem: Problem, belief: Belief | None) -> Reverted
 
 def percent(chance: float) -> str:
     """Return a probability for people: three figures that matter, never 100 % unless it is 1."""
-    if chance in (0.0, 1.0):
-        return f"{chance:.0%}"
+    if chance <= 0 or chance >= 1:  # sums of masses end a hair above
+        return f"{min(1.0, max(0.0, chance)):.0%}"
     if chance > 0.5:  # noqa: PLR2004  what is missing matters
         digits = max(0, min(6, -math.floor(math.log10(1 - chance)) - 2 + 1))
-        return f"{math.floor(chance * 100 * 10**digits) / 10**digits:.{digits}f} %"
+        # by its decimals: 100 * 0.939 is less than 93.9
+        return f"{Decimal(repr(float(chance))).scaleb(2).quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR)} %"
     return f"{chance * 100:.2g} %" if chance >= 1e-6 else "less than 0.0001 %"  # noqa: PLR2004
 
 

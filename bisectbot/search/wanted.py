@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Test:
-    """Run the reproducer on a commit, `runs` times at the most in one boot."""
+    """Run the reproducer on a commit, `runs` times at the most in one boot; a `fresh` one, even if its kernel is up."""
 
     __test__ = False  # for pytest, which takes any Test* for tests
 
     commit: str
     runs: int
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
