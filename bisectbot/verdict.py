@@ -61,11 +61,16 @@ def untestable(built: Kernel | BuildBroken | None, trials: Sequence[Trial], reci
     """
     if isinstance(built, BuildBroken):
         return _broken(built)
-    told = {trial.boot for trial in trials if not trial.ending.verdictless}
+    told = {trial.boot for trial in trials if _says_something(trial)}
     silent = [trial for trial in trials if trial.boot not in told]
     if len({trial.boot for trial in silent}) < recipe.tries * (1 + len(told)):
         return None
     return Judgement(Verdict.SKIP, _no_verdict(silent))
+
+
+def _says_something(trial: Trial) -> bool:
+    """Whether a run has an answer; a silent one in which no time at work can be proven has none."""
+    return trial.ending is Ending.FIRED or (trial.ending is Ending.CLEAN and trial.exposure > 0)
 
 
 def _broken(built: BuildBroken) -> Judgement:

@@ -150,8 +150,8 @@ def test_the_good_end_is_untestable_only_if_all_are() -> None:
 
 
 def trials(*rows: tuple[int, Ending]) -> list[Trial]:
-    """Return trials of one commit: boot and ending."""
-    return [Trial(COMMITS[0], boot, ending, "so it was") for boot, ending in rows]
+    """Return trials of one commit: boot and ending; a clean one has a second of exposure."""
+    return [Trial(COMMITS[0], boot, end, "so it was", exposure=float(end is Ending.CLEAN)) for boot, end in rows]
 
 
 CASES = [
@@ -174,6 +174,13 @@ def test_boots_without_a_word_make_a_skip(rows: tuple[tuple[int, Ending], ...], 
     if word is not None:
         assert word.verdict is Verdict.SKIP
         assert str(rows[-1][1]) in word.why
+
+
+def test_silence_without_any_time_at_work_says_nothing() -> None:
+    """Clean runs of which no exposure is known can't go on for ever."""
+    idle = [Trial(COMMITS[0], boot, Ending.CLEAN, "so it was") for boot in (1, 2)]
+    assert untestable(a_kernel(COMMITS[0]), idle[:1], RECIPE) is None
+    assert untestable(a_kernel(COMMITS[0]), idle, RECIPE) is not None
 
 
 def test_a_broken_build_is_a_skip_with_its_title() -> None:
@@ -265,7 +272,7 @@ def test_a_run_is_as_long_as_those_that_stayed_silent() -> None:
 def test_what_is_built_and_up_is_told_by_number() -> None:
     """A broken build is no kernel; either good end's kernel is the good end's."""
     known = costs(built(COMMITS[5]), built(SECOND), broken(COMMITS[1]), booted=COMMITS[5])
-    assert (known.built, known.booted) == ({5, GOOD}, 5)
+    assert (set(known.built), known.booted) == ({5, GOOD}, 5)
     assert costs(booted=FIRST).booted == GOOD
     assert costs(built(COMMITS[0])).built == {0}
 

@@ -205,6 +205,13 @@ def test_nothing_is_ever_impossible() -> None:
     assert ends[1] / ends[0] == pytest.approx(HIDDEN)  # by sight, and by nothing else
 
 
+def test_if_all_kernels_are_the_same_nothing_is_said() -> None:
+    """Both ends and one between them: something must have changed, and no commit is likelier than another to have."""
+    digests = {GOOD_END: "same", COMMITS[3]: "same", COMMITS[-1]: "same"}
+    prior = Lens(PAST, RECIPE, lambda _: None).view(session(*kernels(digests))).problem.prior
+    assert prior == pytest.approx([1 / 8] * 8)
+
+
 def test_many_equal_kernels_say_no_more_than_two() -> None:
     """That 3 changed nothing is told by the kernels before and behind it, once."""
     few, many = (

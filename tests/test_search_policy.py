@@ -96,6 +96,14 @@ def test_a_good_end_that_fires_ends_the_search() -> None:
     assert found == Found((), 1.0, "older")
 
 
+def test_an_older_bug_is_only_believed_when_it_is_sure() -> None:
+    """The oldest commit of the range fired: it may be the culprit itself, and only the good end can tell."""
+    one = problem(settings_=Settings(older=0.5))
+    step = choose(one, known(one, {0: Seen(((9.0, 1),))}), COSTS)
+    assert isinstance(step, Action)
+    assert (step.commit, step.fresh) == (GOOD, True)
+
+
 @given(KIND, st.integers(1, 20), SEEDS, st.sampled_from([0.6, 0.9, 0.99]))
 @settings(max_examples=120, deadline=None)
 def test_nothing_is_found_below_the_confidence(kind: str, size: int, seed: int, sure: float) -> None:

@@ -61,14 +61,11 @@ def test_settings_are_the_ones_of_the_formulas(how: Settings) -> None:
 
 def test_more_tested_commits_than_a_word_has_bits() -> None:
     """Seventy tested commits: patterns are wider than 64 bits, and still equal exactly when they are equal."""
-    dag = random_dag("merges", 90, 4)
-    holds = contained(dag)
-    fired = [place for place in range(90) if 3 in holds[place]][-6:]
-    silent = [place for place in range(89) if place not in fired][:66]
-    seen = {place: Seen(((5.0, 0), (2.0, 0))) for place in silent}
-    seen |= {place: Seen(((20.0, 1),)) for place in fired} | {GOOD: Seen(((30.0, 0),))}
+    dag = random_dag("merges", 100, 4)
+    seen = {place: Seen(((0.5, 0), (0.2, 0))) for place in range(99) if place % 4}
+    seen |= {99: Seen(((60.0, 3),)), GOOD: Seen(((30.0, 0),))}
     assert len(seen) > 64
-    one = Problem(dag, random_prior(90, 4))
+    one = Problem(dag, random_prior(100, 4))
     compared(one, Knowledge(seen))
     _classes_are_patterns(one, Knowledge(seen))
 

@@ -23,7 +23,7 @@ _TIMES = ("beat", "seconds")  # members of a beat that go on whether or not any 
 class Beats:
     """The seconds of work that a run's beats prove: the reproducer's own if it tells any, else init's.
 
-    In both cases `passed` is the seconds that went by on our clock since the run can have begun.
+    In both cases `passed` is the seconds of our clock since the start that no earlier run has laid claim to.
     """
 
     def __init__(self) -> None:
@@ -60,10 +60,14 @@ class Beats:
 
 @dataclass
 class Run:
-    """A run that has begun. All times are ours, in seconds since the machine was started."""
+    """A run that has begun. All times are ours, in seconds since the machine was started.
+
+    A slow console may bring whole runs at once, long after they were: only all of a boot's runs together are bound by
+    the time that went by.
+    """
 
     trial: int
-    after: float  # it can't have begun before
+    after: float  # seconds of our clock that are spoken for: by the boot's earlier runs
     since: float  # when the first word of it came
     counts: dict[str, object] = field(default_factory=dict)
     cut: bool = False

@@ -62,7 +62,7 @@ class Watcher:
         self._ready: Ready | None = None
         self._ready_at: float | None = None
         self._run: Run | None = None
-        self._idle_at = 0.0  # when no run was on any more, or none yet
+        self._worked = 0.0  # exposure of the runs so far
         self._clean = 0
         self._alarm: float | None = None  # when a crash report that seems to have begun will be complete
         self._report_at: float | None = None  # when it began
@@ -120,7 +120,7 @@ class Watcher:
     def _greeted(self, fact: Ready) -> None:
         if self._ready is not None or self.finished:
             return
-        self._ready, self._ready_at, self._idle_at = fact, self._now, self._now
+        self._ready, self._ready_at = fact, self._now
         if fact.token != self._asked.token:
             self._close(Ending.WRONG_KERNEL, "what answered was not started for this boot: it tells another token")
         elif fact.release != self._kernel.release:
@@ -147,7 +147,7 @@ class Watcher:
             if self._run is not None or trial != self._clean + 1:
                 self._close(Ending.LOST, f"the end of trial {self._clean + 1} did not come through the console")
                 return None
-            self._run = Run(trial, self._idle_at, self._now)
+            self._run = Run(trial, self._worked, self._now)
         return self._run if trial == self._run.trial else None
 
     def _learn(self, run: Run, fact: Fact) -> None:
@@ -251,6 +251,7 @@ class Watcher:
 
     def _emit(self, ending: Ending, reason: str, crash: Crash | None = None) -> None:
         run = self._run or Run(0, self._now, self._now)
+        exposure = self._exposure(ending)
         self._out.append(
             Trial(
                 commit=self._kernel.commit,
@@ -262,11 +263,11 @@ class Watcher:
                 notes=self._notes(crash, cut=run.cut),
                 boot_seconds=self._now if self._ready_at is None else self._ready_at,
                 probe_seconds=(run.until or self._now) - run.since,
-                exposure=self._exposure(ending),
+                exposure=exposure,
                 release=visible(self._ready.release, 200) if self._ready else self._text.release,
             )
         )
-        self._run, self._idle_at = None, run.until or self._now
+        self._run, self._worked = None, self._worked + exposure
         self._clean += ending is Ending.CLEAN
         self.finished = ending is not Ending.CLEAN or self._clean >= self._asked.runs
 

@@ -96,9 +96,7 @@ class Lens:
         hidden = np.zeros(len(prior), dtype=np.bool_)
         for first, *others in same:
             for other in others:
-                between = self._held(first) ^ self._held(other)
-                # each once, however many kernels are the same
-                hidden |= between & (not between.all())
+                hidden |= self._held(first) ^ self._held(other)  # each once, however many kernels are the same
         found = np.where(hidden, prior * HIDDEN, prior)
         scaled: Floats = found / found.sum()
         return scaled
