@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisectbot.calibrate.experiment import Asked, Case, Counts, Part, Run, Step, boots_left, next_step, run_of
-from bisectbot.calibrate.interval import interval
 from bisectbot.calibrate.kept import as_json, settings_from
 from bisectbot.calibrate.result import Calibration, Close, Place, found
 from bisectbot.calibrate.setting import Delay, Lasting, Setting, of_args, read_settings
 from bisectbot.cli.main import main
 from bisectbot.cli.measuring import Measuring
 from bisectbot.errors import ConfigError, HostSick
+from bisectbot.interval import interval
 from bisectbot.model import Arch, Ending, Trial
 from bisectbot.ports import Deadline
 from bisectbot.report.calibration import draw_up, files, plain_lines

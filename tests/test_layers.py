@@ -18,7 +18,7 @@ _ROWS = (
     ("errors", "visible"),
     ("model",),
     ("lab", "odds"),
-    ("arch", "places", "ports"),
+    ("arch", "interval", "places", "ports"),
     ("reach",),
     ("calibrate", "config", "console", "plan", "render", "session", "verdict"),
     ("facts", "netboot", "power", "report"),

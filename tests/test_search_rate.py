@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_dags import poisson_with_factor
 
-from bisectbot.search.rate import POINTS, Rates, interval
+from bisectbot.interval import interval
+from bisectbot.search.rate import POINTS, Rates
 
 RATES = Rates.around(0.05, of_commit=8.0, of_boot=1.5)
 SHAPES = (8.0, 1.5)

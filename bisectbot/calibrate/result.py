@@ -9,8 +9,8 @@ from enum import StrEnum
 from statistics import median
 
 from bisectbot.calibrate.experiment import Asked, Case, Counts, Part, Run
-from bisectbot.calibrate.interval import interval
 from bisectbot.calibrate.setting import Setting
+from bisectbot.interval import interval
 from bisectbot.model import Arch, Ending
 
 

@@ -136,6 +136,8 @@ class Noisy:
             case "older":
                 good = self._commit(state, GOOD) if GOOD not in read.knowledge.untestable else self._range.goods[0]
                 return EndUnproven(good, Verdict.GOOD, telling.older(read.knowledge, found))
+            case "stuck":
+                return Stuck(tuple(self._dag.commits[place] for place in reversed(found.commits)), found.probability)
             case _:
                 return self._named(found)
 

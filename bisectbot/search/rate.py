@@ -77,30 +77,3 @@ class Rates:
 def _rising(steady: float, fires: int) -> float:
     """Return log(steady (steady + 1) ... (steady + fires - 1) / steady ** fires): the factor's moment."""
     return math.lgamma(steady + fires) - math.lgamma(steady) - fires * math.log(steady)
-
-
-def interval(fires: int, seconds: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the exact two-sided interval of a Poisson rate per second; one-sided, from 0, when it never fired."""
-    if seconds <= 0:
-        return 0.0, math.inf
-    if fires == 0:
-        return 0.0, -math.log(1 - confidence) / seconds
-    tail = (1 - confidence) / 2
-    return _quantile(fires, tail) / seconds, _quantile(fires + 1, 1 - tail) / seconds
-
-
-def _quantile(shape: int, probability: float) -> float:
-    """Return the quantile of a Gamma distribution of whole shape and scale 1, by bisection on its Poisson sum."""
-    low, high = 0.0, shape + 20 * math.sqrt(shape) + 20
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _below(shape, middle) < probability else (low, middle)
-    return (low + high) / 2
-
-
-def _below(shape: int, value: float) -> float:
-    """Return P(Gamma(shape, 1) < value) = P(Poisson(value) >= shape)."""
-    if value <= 0:
-        return 0.0
-    logs = (place * math.log(value) - value - math.lgamma(place + 1) for place in range(shape))
-    return 1 - math.fsum(map(math.exp, logs))

@@ -10,9 +10,10 @@ from decimal import ROUND_FLOOR, Decimal
 import numpy as np
 
 from bisectbot.facts import State
+from bisectbot.interval import interval
 from bisectbot.model import Judgement, NotYet, Verdict
 from bisectbot.odds import Odds, Proposal, Rate, Reverted, Suspect, Tested
-from bisectbot.search import evidence, rate
+from bisectbot.search import evidence
 from bisectbot.search.dag import Floats
 from bisectbot.search.evidence import Evidence
 from bisectbot.search.groups import group_of
@@ -86,7 +87,7 @@ def judgement(seen: Seen, chance: float | None, sure: Verdict | None) -> Judgeme
 def never(knowledge: Knowledge, problem: Problem) -> Judgement:
     """Return that the bad end never fired, and how rare the bug would have to be."""
     seen = knowledge.seen.get(problem.bad, Seen())
-    _, high = rate.interval(0, seen.seconds)
+    _, high = interval(0, seen.seconds)
     silent = f"silent for {spent(seen.seconds)} of running"
     return Judgement(Verdict.GOOD, f"{silent}: if at all, it fires less than once in {spent(1 / high)} (95 % sure)")
 
@@ -212,7 +213,7 @@ def _suspects(problem: Problem, belief: Belief | None) -> Iterator[Suspect]:
 def _rate(problem: Problem, knowledge: Knowledge) -> Rate:
     """Return the rate on the bad end: what is known for sure to have the bug."""
     seen = knowledge.seen.get(problem.bad, Seen())
-    low, high = rate.interval(seen.fires, seen.seconds)
+    low, high = interval(seen.fires, seen.seconds)
     return Rate(seen.fires, seen.seconds, low, min(high, 1e9))
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 
-_CONFIDENCE = 0.95
 _HALVINGS = 100  # of the bracket: below any error of a float
 
 
-def interval(fires: int, seconds: float) -> tuple[float, float]:
-    """Return the 95 % interval of the rate, per second, behind `fires` in `seconds` of exposure.
+def interval(fires: int, seconds: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of the rate, per second, behind `fires` in `seconds` of exposure.
 
     Exact and two-sided; from 0 to a one-sided bound if it never fired, from 0 to infinity without any exposure.
-    Where runs end at their fire, the true chance that it holds is a little above 95 %.
+    Where runs end at their fire, the true chance that it holds is a little above `confidence`.
     """
     if seconds <= 0:
         return 0.0, math.inf
     if fires == 0:
-        return 0.0, -math.log(1 - _CONFIDENCE) / seconds
-    tail = (1 - _CONFIDENCE) / 2
+        return 0.0, -math.log(1 - confidence) / seconds
+    tail = (1 - confidence) / 2
     return _mean(fires - 1, 1 - tail) / seconds, _mean(fires, tail) / seconds
 
 
