@@ -10,9 +10,13 @@ from fakes import FakeStages, Killed, World
 from history import line, make_history
 from worlds import MERGES, Lab
 
+from bisectbot.build.compiled import listed
+from bisectbot.effects.worktree import GitBisect
 from bisectbot.errors import ConfigError, ToolMissing
 from bisectbot.facts import Resumed, Row, State, replay
 from bisectbot.model import Culprit, Ending, EndUnproven, Judgement, Range, SearchRecipe, Stuck, Verdict
+from bisectbot.search.noisy import Beliefs, Noisy
+from bisectbot.search.past import past_of
 from bisectbot.search.posterior import Settings
 
 _SEARCH = SearchRecipe(revert=False)
@@ -220,3 +224,30 @@ class _NoRevert(FakeStages):
     def revert(self, bad: str, culprit: str) -> str | None:
         """Refuse."""
         raise ToolMissing("this git is too old", hint=f"for {bad} without {culprit}")
+
+
+def test_a_mark_that_stops_being_sure_is_taken_back(lab: Maker) -> None:
+    """Git's ledger is begun anew without it: what it wants next is then what it would have wanted all along."""
+    here = lab(dict(line(10)))
+    ledger = GitBisect(here.tree.path)
+    plan = here.plan(search=_SEARCH)
+    search = Noisy(plan, Beliefs(_SEARCH, past_of(here.graph, plan.range_), listed), ledger, leavable=False)
+    middle, upper = here.history["c04"], here.history["c07"]
+    search._mark({upper: Verdict.BAD})
+    before = ledger.answer()
+    search._mark({upper: Verdict.BAD, middle: Verdict.GOOD})
+    assert ledger.answer() != before
+    search._mark({upper: Verdict.BAD})
+    assert ledger.answer() == before
+    assert middle not in ledger.log()
+
+
+def test_an_older_bad_commit_stays_the_one_that_git_knows(lab: Maker) -> None:
+    """Git takes the bad commit that was marked last, so a newer one isn't marked after an older one."""
+    here = lab(dict(line(10)))
+    ledger = GitBisect(here.tree.path)
+    plan = here.plan(search=_SEARCH)
+    search = Noisy(plan, Beliefs(_SEARCH, past_of(here.graph, plan.range_), listed), ledger, leavable=False)
+    search._mark({here.history["c03"]: Verdict.BAD, here.history["c07"]: Verdict.BAD})
+    search._mark({**search._marks, here.history["c02"]: Verdict.GOOD})
+    assert ledger.answer() == Culprit(here.history["c03"])

@@ -246,7 +246,7 @@ def _foreseen_lines(desk: Desk, plan: Plan) -> list[str]:
     facts, real = _foreseen(desk, plan), _real(plan)
     connected = f"; {plan.host.name} was not connected to" if real else ""
     return [
-        f"{facts['commits']} commits, about {facts['steps']} steps (both ends are tested first)",
+        f"{facts['commits']} commits, about {facts['steps']} steps" + (" or more" if plan.search else ""),
         f"bad end {plan.range_.bad}, good end {', '.join(plan.range_.goods)}",
         f"host {plan.host.name} ({plan.build.arch}), base {plan.build.base}, make -j{plan.build.jobs}",
         *(_machine_lines(real) if real else ()),

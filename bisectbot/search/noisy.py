@@ -76,7 +76,10 @@ class Noisy:
         if not self._beliefs.outside:  # git refuses marks that leave no candidate
             self._mark(self._sure)
         if isinstance(step, Action):
-            return self._wanted(state, view, read, step)
+            commit = self._commit(state, step.commit, None if step.fresh else booted)
+            again = step.fresh and step.commit == read.costs.booted
+            now = replace(self._test(commit, step.seconds, read), fresh=again)
+            return self._wanted(view, read, step, (now, *self._ahead(state, view, read, now)))
         return self._end_check(state, view, read, step) or self._answer(state, view, read, step)
 
     def log(self) -> str:
@@ -85,20 +88,21 @@ class Noisy:
 
     # --- what to do
 
-    def _wanted(self, state: State, view: View, read: Evidence, action: Action) -> Wanted:
-        now = self._test(self._commit(state, action.commit), action.seconds, read)
-        now = replace(now, fresh=action.fresh and action.commit == read.costs.booted)
+    def _wanted(self, view: View, read: Evidence, action: Action, tests: tuple[Test, ...]) -> Wanted:
         left = telling.left(view, read, action)
-        tests, steps = (now, *self._ahead(state, view, read, now)), max(1, math.ceil(left.steps))
+        steps = max(1, math.ceil(left.steps))
         return Wanted(tests, steps, left.seconds, says=telling.in_a_line(view.problem, read.knowledge))
 
     def _test(self, commit: str, seconds: float, read: Evidence) -> Test:
         runs = MOST_RUNS if self._leavable else math.ceil(seconds / max(1e-3, read.run_seconds))
         return Test(commit, min(MOST_RUNS, max(1, runs)))
 
-    def _commit(self, state: State, place: int) -> str:
+    def _commit(self, state: State, place: int, booted: str | None) -> str:
+        """Return the commit of a number; of several good ends the one that is up, or was run least."""
         if place != GOOD:
             return self._dag.commits[place]
+        if booted in self._range.goods:
+            return str(booted)
         testable = [good for good in self._range.goods if evidence.skip_of(state, good) is None]
         return min(testable, key=lambda good: evidence.seen(state.trials.get(good, ())).seconds)
 
@@ -134,7 +138,9 @@ class Noisy:
             case "absent":
                 return EndUnproven(self._range.bad, Verdict.BAD, telling.never(read.knowledge, view.problem))
             case "older":
-                good = self._commit(state, GOOD) if GOOD not in read.knowledge.untestable else self._range.goods[0]
+                good = (
+                    self._commit(state, GOOD, None) if GOOD not in read.knowledge.untestable else self._range.goods[0]
+                )
                 return EndUnproven(good, Verdict.GOOD, telling.older(read.knowledge, found))
             case "stuck":
                 return Stuck(tuple(self._dag.commits[place] for place in reversed(found.commits)), found.probability)
