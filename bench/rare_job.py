@@ -1,6 +1,6 @@
 """A real bug made rare: bisectbot beside plain `git bisect run` with one run a commit, on the same real kernels.
 
-The demo tree, with the reproducer's migrations cut down to one and two lengths of the delay behind it. Measures first
+The demo tree, with the reproducer's migrations cut down to one and a longer delay behind it. Measures first
 how often one run on a fresh boot of the bad end fires. Kernels that aren't in the store yet are built once, whoever
 needs them first. Prints tables; asserts nothing.
 """
@@ -23,7 +23,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _GOOD, _BAD = "demo-good", "demo-bad"
 _SETTINGS = {
     "a third": ("--migrations", "1"),
-    "a tenth": ("--migrations", "1", "--delay", "usleep", "--delay-length", "75000"),
+    "a tenth": ("--migrations", "1", "--delay", "usleep", "--delay-length", "60000"),
+    "a fortieth": ("--migrations", "1", "--delay", "usleep", "--delay-length", "75000"),
 }
 _TRY_BAD, _TRY_CANT_TELL = 10, 11
 _BISECTBOT = (sys.executable, "-m", "bisectbot")

@@ -92,7 +92,7 @@ class Scribe:
             fragments=plan.fragments,
             versions=state.versions,
             native=self.native,
-            commits=tuple(self._info(commit) for commit in self._named(state)),
+            commits=tuple(self._info(commit) for commit in self._named(state, odds)),
             diffstat=self.graph.diffstat(culprit) if culprit else "",
             maintainers=self._ask_maintainers(culprit) if culprit else Maintainers(),
             bisect_log=state.answered.bisect_log if state.answered else "",
@@ -119,7 +119,7 @@ class Scribe:
             return report.Interrupted(state.paused.text)
         return Working(self._doing, self._remaining)
 
-    def _named(self, state: State) -> tuple[str, ...]:
+    def _named(self, state: State, odds: Odds | None) -> tuple[str, ...]:
         """Return the commits that a report may name beside its steps."""
         answer = state.answered.answer if state.answered else None
         match answer:
@@ -131,7 +131,8 @@ class Scribe:
                 found = (commit,)
             case None:
                 found = ()
-        return tuple(dict.fromkeys((*state.plan.range_.ends, *found)))
+        suspects = [one.commit for one in odds.suspects] if odds else []
+        return tuple(dict.fromkeys((*state.plan.range_.ends, *found, *suspects)))
 
     def _info(self, commit: str) -> CommitInfo:
         if commit not in self._infos:
