@@ -23,8 +23,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _GOOD, _BAD = "demo-good", "demo-bad"
 _SETTINGS = {
     "a third": ("--migrations", "1"),
-    "a tenth": ("--migrations", "1", "--delay", "usleep", "--delay-length", "60000"),
-    "a fortieth": ("--migrations", "1", "--delay", "usleep", "--delay-length", "75000"),
+    "a tenth": ("--migrations", "1", "--delay", "usleep", "--delay-length", "50000"),
 }
 _TRY_BAD, _TRY_CANT_TELL = 10, 11
 _BISECTBOT = (sys.executable, "-m", "bisectbot")
