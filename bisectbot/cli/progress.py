@@ -102,7 +102,8 @@ class Progress:
             first, runs = self._clean[0], len(self._clean)
             seconds = sum(trial.exposure for trial in self._clean)
             self._clean = []
-            self.say(f"  {first.commit[:12]} boot {first.boot}: silent in {runs} runs, {seconds:.3g} s at work")
+            times = f"{runs} run" if runs == 1 else f"{runs} runs"
+            self.say(f"  {first.commit[:12]} boot {first.boot}: silent in {times}, {seconds:.3g} s at work")
 
     def happened(self, state: State, fact: Fact) -> None:
         """Tell what was learned."""

@@ -78,7 +78,7 @@ def judgement(seen: Seen, chance: float | None, sure: Verdict | None) -> Judgeme
     if seen.fires:
         words = f"fired {times(seen.fires)} in {spent(seen.seconds)} of running"
     else:
-        words = f"silent for {spent(seen.seconds)} of running"
+        words = f"silent for {spent(seen.seconds)} of running" if seen.seconds else "not run itself"
     if chance is not None and not seen.fires:
         words += f"; has the bug with a probability of {percent(chance)}"
     return NotYet(words) if sure is None else Judgement(sure, words)
