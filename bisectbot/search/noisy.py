@@ -16,9 +16,10 @@ from bisectbot.odds import Odds
 from bisectbot.plan import Plan
 from bisectbot.ports import Ledger
 from bisectbot.search import evidence, telling
+from bisectbot.search.check import seconds_a_boot, silent_enough
 from bisectbot.search.evidence import Evidence
 from bisectbot.search.past import Lens, Past, Sources, View
-from bisectbot.search.policy import Action, Found, best, choose, enough_silence
+from bisectbot.search.policy import Action, Found, best, choose
 from bisectbot.search.posterior import GOOD, believe
 from bisectbot.search.wanted import Test, Wanted
 
@@ -124,14 +125,20 @@ class Noisy:
         if culprit not in state.reverts:
             return Wanted((), 1, None, revert=culprit)
         commit = state.reverts[culprit].commit
-        if commit is None or evidence.skip_of(state, commit) is not None:
+        return self._without(state, view, read, commit) if commit else None
+
+    def _without(self, state: State, view: View, read: Evidence, commit: str) -> Wanted | None:
+        """Return how to go on with `commit`, the bad end without the culprit; None if it has said enough."""
+        problem, belief = view.problem, believe(view.problem, read.knowledge)
+        trials = state.trials.get(commit, ())
+        seen = evidence.seen(trials)
+        if seen.fires or evidence.skip_of(state, commit) is not None or silent_enough(problem, belief, seen):
             return None
-        seen = evidence.seen(state.trials.get(commit, ()))
-        more = enough_silence(view.problem, believe(view.problem, read.knowledge)) - seen.seconds
-        if seen.fires or more <= 0:
-            return None
-        seconds = read.costs.boot + more * read.costs.pace
-        return Wanted((self._test(commit, more, read),), 1, seconds, says=f"is it silent without {culprit[:12]}?")
+        long = seconds_a_boot(problem, belief, read.costs)
+        here = sum(trial.exposure for trial in trials if trial.boot == state.boots)
+        test = replace(self._test(commit, max(long - here, long / 10), read), fresh=here >= long)
+        seconds = read.costs.boot + long * read.costs.pace
+        return Wanted((test,), 1, seconds, says="is the bug gone without the culprit?")
 
     def _answer(self, state: State, view: View, read: Evidence, found: Found) -> Answer:
         match found.what:
