@@ -52,6 +52,14 @@ def _dry(user: History, *words: str | Path) -> int:
         (("--term-bad", "good"), "terms"),
         (("--hosts", "nonsense.toml"), "nonsense.toml"),
         (("--runs", "0"), "--runs"),
+        (("--confidence", "1"), "--confidence"),
+        (("--max-hours", "0"), "--max-hours"),
+        (("--prior", "nonsense"), "--prior"),
+        (("--prior", "list:no/such/file"), "--prior"),
+        (("--runs", "3", "--prior", "path:kernel/"), "--prior"),
+        (("--runs", "3", "--max-hours", "1"), "--max-hours"),
+        (("--runs", "3", "--background", "1"), "--background"),
+        (("--calibrated", "no/such/file"), "no/such/file"),
     ],
 )
 def test_a_mistake_is_one_clear_error(
@@ -88,6 +96,33 @@ def test_a_dry_run_starts_nothing_and_tells_the_plan(user: History, capsys: pyte
     assert (told["ending"], told["commits"], told["bad"]) == ("dry-run", 5, user["c05"])
     assert not Path("logs").exists()
     assert git(user.path, "status", "--porcelain") == "M Makefile"
+
+
+def test_the_plan_says_what_comes_first_and_why(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """--plan starts nothing: the bad end comes first, and the suspects add up to all of the range."""
+    words = ("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan")
+    assert _run(*words, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["proposal"]["commit"] == user["c05"]
+    assert len(told["suspects"]) == told["candidates"] == 5
+    assert sum(one["probability"] for one in told["suspects"]) + told["older"] == pytest.approx(1)
+    assert _run(*words) == 0
+    assert "the bad end has to fire 3 times" in capsys.readouterr().out
+    assert not Path("logs").exists()
+
+
+def test_a_prior_is_seen_in_the_plan(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """What touches the path is likelier, by the factor that was given."""
+    words = ("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan", "--json")
+    assert _run(*words, "--prior", "none", "--prior", "path:files/c03=8") == 0
+    suspects = {one["commit"]: one["probability"] for one in json.loads(capsys.readouterr().out)["suspects"]}
+    assert suspects[user["c03"]] == pytest.approx(8 * suspects[user["c02"]])
+
+
+def test_a_plain_bisection_has_no_plan_of_its_own(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --runs git picks: --plan is refused, with what shows the rest."""
+    assert _run("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan", "--runs", "2") == 2
+    assert "see --dry-run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["resume", "log", "report"])
