@@ -164,8 +164,7 @@ class Bot:
     def _turn(self) -> None:
         decision = self.search.decide(self.state, self._booted)
         if not isinstance(decision, Wanted):
-            self._pause_work()
-            self._write(Answered(decision, self.search.log()))
+            self._finish(decision)
             return
         if self._seconds_left == 0:
             self._pause_work()
@@ -177,6 +176,21 @@ class Bot:
         self.show.expects(self.state, decision)
         self._start(decision)
         self._wait()
+
+    def _finish(self, answer: Answer) -> None:
+        """Answer, once no kernel is up that could still speak against it: until then what it says is waited for."""
+        if "boot" in self.flight:
+            self._leave()
+            self._note(self.events.get())
+            return
+        self._pause_work()
+        self._write(Answered(answer, self.search.log()))
+
+    def _leave(self) -> None:
+        """Let the boot that is in flight end soon, if it can."""
+        if not self.left:
+            self.left = True
+            self.stages.leave(self.state.boots)
 
     def _reverted(self, culprit: str) -> Reverted:
         """Take the culprit back on the bad end; that it can't be tried says nothing, and stops nothing."""
@@ -210,9 +224,8 @@ class Bot:
         """Give idle slots the first thing of theirs that is wanted; a boot that isn't wanted any more is left."""
         now, *_ = wanted.tests
         flying = self.flight.get("boot")
-        if flying and (now.fresh or flying.commit != now.commit) and not self.left:
-            self.left = True
-            self.stages.leave(self.state.boots)
+        if flying and (now.fresh or flying.commit != now.commit):
+            self._leave()
         for test in wanted.tests:
             built = self.state.builds.get(test.commit)
             if built is None or not self.stages.ready(built):

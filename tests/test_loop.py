@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes import FakeStages, Killed, World
+from fakes import FakeStages, Inline, Killed, World
 from history import line, make_history
 from worlds import MERGES, Lab
 
 from bisectbot.errors import DiskFull, HostSick, InfraError
-from bisectbot.facts import Resumed, Row, State, Tried, replay
+from bisectbot.facts import Faulted, Resumed, Row, State, Tried, replay
 from bisectbot.loop import Stop
-from bisectbot.model import Culprit, Ending, EndUnproven, Range, Stuck, Terms, Verdict
+from bisectbot.model import Answer, Culprit, Ending, EndUnproven, Range, Stuck, Terms, Verdict
+from bisectbot.search.wanted import Test, Wanted
 
 
 @pytest.fixture
@@ -239,3 +242,72 @@ def test_a_kernel_that_left_the_store_is_built_again(lab: Maker) -> None:
     state = here.bot(here.plan(), stages, rows).run()
     assert _answer(state) == Culprit(here.history["c05"])
     assert stages.built.count(bad_end) == 2
+
+
+# --- an answer, and a kernel that is still up --------------------------------------------------
+
+
+class _Late(Executor):
+    """Keeps the jobs that it is given until somebody lets them run; `noise` is made when one comes."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Future[None], Callable[[], None]]] = []
+        self.noise: Callable[[], None] = lambda: None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  as Executor
+        """Keep it."""
+        del args, kwargs
+        future: Future[None] = Future()
+        self._kept.append((future, fn))
+        self.noise()
+        return future
+
+    def let_run(self) -> None:
+        """Do what was kept."""
+        for future, job in self._kept:
+            job()
+            future.set_result(None)
+        self._kept.clear()
+
+
+class _Hasty:
+    """A search that answers while a boot is on, unless something has fired by then."""
+
+    def __init__(self, bad: str) -> None:
+        self._bad = bad
+        self._asked = 0
+
+    def decide(self, state: State, booted: str | None) -> Wanted | Answer:
+        """Want one test, then answer."""
+        del booted
+        self._asked += 1
+        if any(trial.ending is Ending.FIRED for known in state.trials.values() for trial in known):
+            return Stuck((self._bad,))
+        return Wanted((Test(self._bad, 1),), 1) if self._asked <= 2 else Culprit(self._bad)
+
+    def log(self) -> str:
+        """Have none."""
+        return ""
+
+
+class _LeftStages(FakeStages):
+    """Stages whose boot says what it has to say when it is left."""
+
+    def __init__(self, world: World, late: _Late) -> None:
+        super().__init__(world)
+        self._late = late
+
+    def leave(self, boot: int) -> None:
+        """Let the boot end."""
+        assert boot == 1
+        self._late.let_run()
+
+
+def test_what_a_running_kernel_still_says_is_heard_before_the_answer(lab: Maker) -> None:
+    """A fire that comes while the boot is left can change the answer: it is decided on, not written behind it."""
+    here = lab(dict(line(3)))
+    late, bad = _Late(), here.history["c02"]
+    bot = here.bot(here.plan(), _LeftStages(World(bad=frozenset({bad})), late), [])
+    bot.search, bot.slots = _Hasty(bad), {"build": Inline(), "boot": late}
+    late.noise = lambda: bot.events.put(Faulted(bad, "build", "a turn of the loop"))
+    assert _answer(bot.run()) == Stuck((bad,))
