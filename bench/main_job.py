@@ -180,9 +180,7 @@ def _bisectbot(arena: Arena) -> Result:
     environment = {**os.environ, "BISECTBOT_CACHE": str(arena.cache)}
     with (arena.scratch / "bisectbot.log").open("w") as log:
         began = time.monotonic()
-        done = subprocess.run(
-            (*argv, *more), stdout=subprocess.PIPE, stderr=log, text=True, env=environment, check=False
-        )
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, check=False)
         wall = time.monotonic() - began
     if done.returncode:
         sys.exit(f"bisectbot ended with {done.returncode}: see {log.name}\n{done.stdout}")

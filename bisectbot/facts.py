@@ -51,7 +51,7 @@ class Faulted:
     """Something of ours failed; says nothing about the commit."""
 
     commit: str
-    stage: str  # "build" or "boot"
+    stage: str  # "build", "boot" or "revert"
     text: str
 
 

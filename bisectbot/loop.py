@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bisectbot.errors import InfraError
+from bisectbot.errors import InfraError, ToolMissing
 from bisectbot.facts import (
     Answered,
     BootBegan,
@@ -31,19 +31,7 @@ from bisectbot.facts import (
 from bisectbot.lab import Homed
 from bisectbot.model import Answer, BuildBroken, Ending, Kernel, Trial
 from bisectbot.ports import Clock
-from bisectbot.search.wanted import Test, Wanted
-
-
-class Search(Protocol):
-    """Decides from the state alone, and from which kernel is up at the moment."""
-
-    def decide(self, state: State, booted: str | None) -> Wanted | Answer:
-        """Return what to test next, or the answer; `booted`: the commit whose kernel is up and can go on."""
-        ...
-
-    def log(self) -> str:
-        """Return the log that `git bisect replay` takes."""
-        ...
+from bisectbot.search.wanted import Search, Test, Wanted
 
 
 class Stages(Protocol):
@@ -116,7 +104,7 @@ class BootAsk:
 class Work:
     """What a slot is doing."""
 
-    stage: str  # "build" or "boot"
+    stage: str  # "build", "boot" or "revert"
     commit: str
     since: float  # seconds on the clock
 
@@ -171,7 +159,7 @@ class Bot:
             self._write(Paused("budget", "the time that it was given is over"))
             return
         if decision.revert is not None:
-            self._write(self._reverted(decision.revert))
+            self._revert(decision.revert)
             return
         self.show.expects(self.state, decision)
         self._start(decision)
@@ -192,12 +180,16 @@ class Bot:
             self.left = True
             self.stages.leave(self.state.boots)
 
-    def _reverted(self, culprit: str) -> Reverted:
-        """Take the culprit back on the bad end; that it can't be tried says nothing, and stops nothing."""
+    def _revert(self, culprit: str) -> None:
+        """Take the culprit back on the bad end. A git that can't leaves the check out, and the report says so."""
         try:
-            return Reverted(culprit, self.stages.revert(self.state.plan.range_.bad, culprit))
+            fact = Reverted(culprit, self.stages.revert(self.state.plan.range_.bad, culprit))
+        except ToolMissing as error:
+            fact = Reverted(culprit, None, str(error))
         except InfraError as error:
-            return Reverted(culprit, None, str(error))
+            self._failed(Work("revert", culprit, self.clock.now()), error)
+            return
+        self._write(fact)
 
     @property
     def _booted(self) -> str | None:

@@ -98,47 +98,6 @@ class ProbeRecipe:
             raise ValueError(msg)
 
 
-class PriorKind(StrEnum):
-    """What a prior is told by. The values are the user's words."""
-
-    PATH = "path"  # commits that touch it
-    AUTHOR = "author"  # whose author's name or address holds it
-    LIST = "list"  # named in a file
-
-
-@dataclass(frozen=True)
-class PriorRule:
-    """Commits that are likelier, or less likely, to be the culprit than others: by `factor`."""
-
-    kind: PriorKind
-    what: str  # a path, a text, or the file's path
-    factor: float
-    commits: tuple[str, ...] = ()  # of a list: full hashes
-
-    def __post_init__(self) -> None:
-        if not 0 < self.factor < float("inf"):
-            msg = f"a prior's factor must be above 0, not {self.factor}"
-            raise ValueError(msg)
-
-
-@dataclass(frozen=True)
-class SearchRecipe:
-    """How the culprit of a bug that fires only sometimes is looked for, and when that is enough."""
-
-    confidence: float = 0.99
-    max_seconds: float | None = None  # of work; then it pauses with the best statement so far
-    priors: tuple[PriorRule, ...] = ()
-    older: float = 0.05  # prior probability that the good ends have the bug too
-    background: float = 0.0  # fires per second on a kernel without the bug
-    show_within: float = 1800.0  # seconds of exposure at the bad end without a fire after which it is given up
-    revert: bool = True  # check at the end that the bad end without the culprit stays silent
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.confidence < 1:  # noqa: PLR2004  below, the likeliest commit is as likely wrong as right
-            msg = f"the confidence must be at least 0.5 and below 1, not {self.confidence}"
-            raise ValueError(msg)
-
-
 @dataclass(frozen=True)
 class Terms:
     """The words of `git bisect terms`; what is called bad here may be `new` or `fixed` there."""

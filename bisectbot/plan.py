@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from bisectbot.errors import ConfigError
 from bisectbot.lab import Host
-from bisectbot.model import BuildRecipe, ProbeRecipe, Range, SearchRecipe, Terms
+from bisectbot.model import BuildRecipe, ProbeRecipe, Range, Terms
 from bisectbot.ports import Graph
 
 # A tree without these can't be configured the way kconfig.py does it.
@@ -17,6 +18,47 @@ _KERNEL_FILES = ("Kbuild", "Kconfig", "Makefile", "scripts/kconfig/merge_config.
 _TERMS_TAKEN = frozenset(
     {"help", "start", "skip", "next", "reset", "visualize", "view", "replay", "log", "run", "terms"}
 )
+
+
+class PriorKind(StrEnum):
+    """What a prior is told by. The values are the user's words."""
+
+    PATH = "path"  # commits that touch it
+    AUTHOR = "author"  # whose author's name or address holds it
+    LIST = "list"  # named in a file
+
+
+@dataclass(frozen=True)
+class PriorRule:
+    """Commits that are likelier, or less likely, to be the culprit than others: by `factor`."""
+
+    kind: PriorKind
+    what: str  # a path, a text, or the file's path
+    factor: float
+    commits: tuple[str, ...] = ()  # of a list: full hashes
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < float("inf"):
+            msg = f"a prior's factor must be above 0, not {self.factor}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class SearchRecipe:
+    """How the culprit of a bug that fires only sometimes is looked for, and when that is enough."""
+
+    confidence: float = 0.99
+    max_seconds: float | None = None  # of work; then it pauses with the best statement so far
+    priors: tuple[PriorRule, ...] = ()
+    older: float = 0.05  # prior probability that the good ends have the bug too
+    background: float = 0.0  # fires per second on a kernel without the bug
+    show_within: float = 1800.0  # seconds of exposure at the bad end without a fire after which it is given up
+    revert: bool = True  # check at the end that the bad end without the culprit stays silent
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence < 1:  # noqa: PLR2004  below, the likeliest commit is as likely wrong as right
+            msg = f"the confidence must be at least 0.5 and below 1, not {self.confidence}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from bisectbot.model import (
     ProbeRecipe,
     QemuHost,
     Range,
-    SearchRecipe,
     Trial,
 )
-from bisectbot.plan import Plan
+from bisectbot.plan import Plan, SearchRecipe
 from bisectbot.search.wanted import Wanted
 
 

@@ -12,9 +12,10 @@ from worlds import MERGES, Lab
 
 from bisectbot.build.compiled import listed
 from bisectbot.effects.worktree import GitBisect
-from bisectbot.errors import ConfigError, ToolMissing
+from bisectbot.errors import ConfigError, DiskFull, ToolMissing
 from bisectbot.facts import Resumed, Row, State, replay
-from bisectbot.model import Culprit, Ending, EndUnproven, Judgement, Range, SearchRecipe, Stuck, Verdict
+from bisectbot.model import Culprit, Ending, EndUnproven, Judgement, Range, Stuck, Verdict
+from bisectbot.plan import SearchRecipe
 from bisectbot.search.noisy import Beliefs, Noisy
 from bisectbot.search.past import past_of
 from bisectbot.search.posterior import Settings
@@ -251,3 +252,25 @@ def test_an_older_bad_commit_stays_the_one_that_git_knows(lab: Maker) -> None:
     search._mark({here.history["c03"]: Verdict.BAD, here.history["c07"]: Verdict.BAD})
     search._mark({**search._marks, here.history["c02"]: Verdict.GOOD})
     assert ledger.answer() == Culprit(here.history["c03"])
+
+
+def test_a_fault_while_the_revert_is_made_pauses_the_session(lab: Maker) -> None:
+    """A full disk doesn't leave the check out: resumed, it is made."""
+    here = lab(dict(line(6)))
+    world, rows = World(bad=here.with_bug_from("c03"), reverts={here.history["c03"]: "5" * 40}), list[Row]()
+    plan = here.plan(search=SearchRecipe())
+    paused = here.bot(plan, _FullDisk(world), rows).run()
+    assert paused.paused is not None
+    assert paused.paused.why == "fault"
+    rows.append(Row(2.0, Resumed()))
+    ended = here.bot(plan, FakeStages(world), rows).run()
+    assert _culprit(ended) == here.history["c03"]
+    assert ended.reverts[here.history["c03"]].commit == "5" * 40
+
+
+class _FullDisk(FakeStages):
+    """Stages that have no room for a commit."""
+
+    def revert(self, bad: str, culprit: str) -> str | None:
+        """Refuse."""
+        raise DiskFull("no space left on device", hint=f"make room for {bad} without {culprit}")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bisectbot.cli.options import prior_rules
 from bisectbot.effects.repo import GitGraph, open_git
 from bisectbot.errors import ConfigError
-from bisectbot.model import PriorKind, PriorRule
 from bisectbot.odds import Shrunk
+from bisectbot.plan import PriorKind, PriorRule
 from bisectbot.search.prior import HIDDEN, MERGED, default_rules, twins, weights
 from bisectbot.search.sight import Sight
 

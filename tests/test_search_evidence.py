@@ -27,18 +27,8 @@ from bisectbot.facts import (
     replay,
 )
 from bisectbot.lab import Homed
-from bisectbot.model import (
-    BrokenBy,
-    BuildBroken,
-    Ending,
-    Judgement,
-    NotYet,
-    ProbeRecipe,
-    Range,
-    SearchRecipe,
-    Trial,
-    Verdict,
-)
+from bisectbot.model import BrokenBy, BuildBroken, Ending, Judgement, NotYet, ProbeRecipe, Range, Trial, Verdict
+from bisectbot.plan import SearchRecipe
 from bisectbot.search import evidence
 from bisectbot.search.dag import Dag
 from bisectbot.search.policy import Costs

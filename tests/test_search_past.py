@@ -14,7 +14,8 @@ from worlds import MERGES
 
 from bisectbot.effects.repo import GitGraph, open_git
 from bisectbot.facts import Built, Opened, Row, State, replay
-from bisectbot.model import Kernel, PriorKind, PriorRule, Range, SearchRecipe
+from bisectbot.model import Kernel, Range
+from bisectbot.plan import PriorKind, PriorRule, SearchRecipe
 from bisectbot.search.dag import Dag
 from bisectbot.search.past import Lens, Past, View, past_of
 from bisectbot.search.prior import HIDDEN, MERGED

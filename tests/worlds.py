@@ -13,8 +13,8 @@ from bisectbot.effects.repo import GitGraph, open_git
 from bisectbot.effects.worktree import GitBisect, GitTree
 from bisectbot.facts import Opened, Row, State, replay
 from bisectbot.loop import Bot
-from bisectbot.model import Range, SearchRecipe
-from bisectbot.plan import Plan
+from bisectbot.model import Range
+from bisectbot.plan import Plan, SearchRecipe
 from bisectbot.search.bisection import Bisection
 from bisectbot.search.noisy import Beliefs, Noisy
 from bisectbot.search.past import past_of

@@ -128,7 +128,7 @@ def listed(kernel: Kernel) -> frozenset[str] | None:
         return None
     try:
         return frozenset(kernel.sources.read_text().splitlines())
-    except FileNotFoundError:  # the store has let it go since
+    except OSError:  # the store has let it go since
         return None
 
 

@@ -16,7 +16,8 @@ from bisectbot.build import fragments
 from bisectbot.cli.completion import host_names
 from bisectbot.errors import ConfigError
 from bisectbot.lab import Host, LabHost, Payload
-from bisectbot.model import BuildRecipe, Compiler, Fixup, PriorKind, PriorRule, ProbeRecipe, Span
+from bisectbot.model import BuildRecipe, Compiler, Fixup, ProbeRecipe, Span
+from bisectbot.plan import PriorKind, PriorRule
 from bisectbot.ports import Graph
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

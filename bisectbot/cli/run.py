@@ -31,8 +31,8 @@ from bisectbot.errors import ConfigError
 from bisectbot.facts import Opened, Resumed, Row, State, replay
 from bisectbot.journal import Journal
 from bisectbot.lab import Host, LabHost
-from bisectbot.model import SearchRecipe, Terms
-from bisectbot.plan import Plan, RangeRequest, check_range
+from bisectbot.model import Terms
+from bisectbot.plan import Plan, RangeRequest, SearchRecipe, check_range
 from bisectbot.report.machine import Described, described
 from bisectbot.search.prior import default_rules
 from bisectbot.session import find_folder, new_folder

@@ -19,7 +19,7 @@ _RUN = 1.0  # seconds of exposure that a run is taken to have before one was see
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a state says of a range whose good ends are `goods`."""
+    """What a state says: the evidence itself, what the next step costs, and how long a run is."""
 
     knowledge: Knowledge
     costs: Costs

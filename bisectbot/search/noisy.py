@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from bisectbot.errors import ConfigError, InfraError
 from bisectbot.facts import State
-from bisectbot.model import Answer, Culprit, EndUnproven, SearchRecipe, Stuck, Verdict
+from bisectbot.model import Answer, Culprit, EndUnproven, Stuck, Verdict
 from bisectbot.odds import Odds
-from bisectbot.plan import Plan
+from bisectbot.plan import Plan, SearchRecipe
 from bisectbot.ports import Ledger
 from bisectbot.search import evidence, telling
 from bisectbot.search.check import seconds_a_boot, silent_enough
@@ -23,7 +23,7 @@ from bisectbot.search.policy import Action, Found, best, choose
 from bisectbot.search.posterior import GOOD, believe
 from bisectbot.search.wanted import Test, Wanted
 
-MOST_RUNS = 1000  # in one boot
+_MOST_RUNS = 1000  # in one boot
 _FLAT = 0.9  # what an answer must have if all commits had been equally likely beforehand
 
 
@@ -62,8 +62,7 @@ class Noisy:
         """`leavable`: whether a boot can be ended at any moment; else it gets the runs that are wanted and no more."""
         self._range, self._beliefs, self._dag = plan.range_, beliefs, beliefs.dag
         self._ledger, self._leavable = ledger, leavable
-        self._reverts = plan.search is None or plan.search.revert
-        self._sure: dict[str, Verdict] = {}
+        self._reverts = plan.search is not None and plan.search.revert
         self._marks: dict[str, Verdict] = {}
         self._lowest = plan.range_.bad  # that git knows to be bad
         ledger.start(plan.range_)
@@ -73,9 +72,8 @@ class Noisy:
         if (skip := evidence.skip_of(state, self._range.bad)) is not None:
             return EndUnproven(self._range.bad, Verdict.BAD, skip)
         view, read, step = self._beliefs.read(state, booted)
-        self._sure = telling.verdicts(view.problem, read.knowledge)
         if not self._beliefs.outside:  # git refuses marks that leave no candidate
-            self._mark(self._sure)
+            self._mark(telling.verdicts(view.problem, read.knowledge))
         if isinstance(step, Action):
             commit = self._commit(state, step.commit, None if step.fresh else booted)
             again = step.fresh and step.commit == read.costs.booted
@@ -95,8 +93,8 @@ class Noisy:
         return Wanted(tests, steps, left.seconds, says=telling.in_a_line(view.problem, read.knowledge))
 
     def _test(self, commit: str, seconds: float, read: Evidence) -> Test:
-        runs = MOST_RUNS if self._leavable else math.ceil(seconds / max(1e-3, read.run_seconds))
-        return Test(commit, min(MOST_RUNS, max(1, runs)))
+        runs = _MOST_RUNS if self._leavable else math.ceil(seconds / max(1e-3, read.run_seconds))
+        return Test(commit, min(_MOST_RUNS, max(1, runs)))
 
     def _commit(self, state: State, place: int, booted: str | None) -> str:
         """Return the commit of a number; of several good ends the one that is up, or was run least."""
@@ -105,7 +103,7 @@ class Noisy:
         if booted in self._range.goods:
             return str(booted)
         testable = [good for good in self._range.goods if evidence.skip_of(state, good) is None]
-        return min(testable, key=lambda good: evidence.seen(state.trials.get(good, ())).seconds)
+        return min(testable or self._range.goods, key=lambda good: evidence.seen(state.trials.get(good, ())).seconds)
 
     def _ahead(self, state: State, view: View, read: Evidence, now: Test) -> tuple[Test, ...]:
         """Return what may be built meanwhile: both ends tell what the configuration sees, and then the first guess."""
@@ -113,7 +111,7 @@ class Noisy:
             return ()
         unbuilt = [good for good in self._range.goods if good not in state.builds]
         guess = telling.first_guess(view.problem, read.costs)
-        return tuple(self._test(commit, 1.0, read) for commit in (*unbuilt, *map(self._dag.commits.__getitem__, guess)))
+        return tuple(Test(commit, 1) for commit in (*unbuilt, *(self._dag.commits[place] for place in guess)))
 
     # --- the end
 
@@ -145,24 +143,25 @@ class Noisy:
             case "absent":
                 return EndUnproven(self._range.bad, Verdict.BAD, telling.never(read.knowledge, view.problem))
             case "older":
-                good = (
-                    self._commit(state, GOOD, None) if GOOD not in read.knowledge.untestable else self._range.goods[0]
-                )
+                good = self._commit(state, GOOD, None)
                 return EndUnproven(good, Verdict.GOOD, telling.older(read.knowledge, found))
             case "stuck":
                 return Stuck(tuple(self._dag.commits[place] for place in reversed(found.commits)), found.probability)
             case _:
-                return self._named(found)
+                return self._named(view, read, found)
 
-    def _named(self, found: Found) -> Answer:
+    def _named(self, view: View, read: Evidence, found: Found) -> Answer:
         """Return the culprit, or the group it is in, once git bisect has come to the same."""
         dag = self._dag
         group = {dag.commits[place] for place in found.commits}
-        if self._beliefs.outside:
-            self._mark_outside(group)
+        if self._beliefs.outside and group == {self._range.bad}:
+            raise ConfigError(
+                "--path: no commit that touches it brought the bug in: all of them are good",
+                hint="leave --path out, or widen it; the kernels that were built stay in the store",
+            )
         outside = {dag.commits[parent] for place in found.commits for parent in dag.parents[place]} - group
         implied = {**dict.fromkeys(outside, Verdict.GOOD), **self._top(found)}
-        self._mark({**self._marks, **implied})
+        self._mark({**telling.verdicts(view.problem, read.knowledge), **implied})
         word = self._ledger.answer()
         if len(group) > 1:
             # git names what it can't rule out: nothing of that may be missing
@@ -175,15 +174,6 @@ class Noisy:
                 hint="this is a bug in bisectbot: please report it with the session's folder",
             )
         return Culprit(culprit, found.probability)
-
-    def _mark_outside(self, group: set[str]) -> None:
-        """Mark what is sure, where the bad end is no candidate; ConfigError if it is what is left."""
-        if group == {self._range.bad}:
-            raise ConfigError(
-                "--path: no commit that touches it brought the bug in: all of them are good",
-                hint="leave --path out, or widen it; the kernels that were built stay in the store",
-            )
-        self._mark(self._sure)
 
     def _top(self, found: Found) -> dict[str, Verdict]:
         """Return the mark of the newest of the group, which has the bug; the bad end has it already."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bisectbot.facts import State
-from bisectbot.model import Kernel, Range, SearchRecipe
+from bisectbot.model import Kernel, Range
 from bisectbot.odds import Shrunk
+from bisectbot.plan import SearchRecipe
 from bisectbot.ports import Graph
-from bisectbot.search.dag import Dag, Floats
+from bisectbot.search.dag import Bools, Dag, Floats
 from bisectbot.search.posterior import Problem, Settings
 from bisectbot.search.prior import HIDDEN, twins, weights
 from bisectbot.search.sight import Sight
@@ -101,7 +102,7 @@ class Lens:
         scaled: Floats = found / found.sum()
         return scaled
 
-    def _held(self, commit: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def _held(self, commit: str) -> Bools:
         """Return which commits of the range `commit` contains; a good end contains none."""
         place = self._past.dag.index.get(commit)
         return np.zeros(len(self._past.dag), dtype=np.bool_) if place is None else self._past.dag.ancestors(place)

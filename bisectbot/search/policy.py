@@ -80,7 +80,7 @@ def choose(problem: Problem, knowledge: Knowledge, costs: Costs) -> Action | Fou
 def enough_silence(problem: Problem, belief: Belief) -> float:
     """Return the seconds of silence that leave a commit with the bug no more than the chance that is allowed for."""
     settings = problem.settings
-    rates = _rates(belief)
+    rates = belief.rate_shares
     seconds = np.geomspace(0.01, 1e4, 400) * mean_seconds(belief)
     silent = rates @ belief.rates.silence(belief.rates.spent(0.0, 0.0), seconds)
     enough = np.flatnonzero(silent <= 1 - settings.confidence)
@@ -121,7 +121,7 @@ def settled(problem: Problem, knowledge: Knowledge, belief: Belief) -> Found | N
 def chance_of_silence(belief: Belief, *seen: Seen) -> float:
     """Return the probability that commits with the bug, one for each `seen`, stay silent in all these boots."""
     logs = [belief.rates.log_likelihood(tuple((seconds, 0) for seconds, _ in one.boots)) for one in seen]
-    return float(_rates(belief) @ np.exp(np.sum(logs, axis=0)))
+    return float(belief.rate_shares @ np.exp(np.sum(logs, axis=0)))
 
 
 def _stuck(belief: Belief) -> Found:
@@ -152,15 +152,7 @@ def _fire_again(problem: Problem, knowledge: Knowledge, belief: Belief, costs: C
 
 def mean_seconds(belief: Belief) -> float:
     """Return about how long a bad kernel runs from fire to fire."""
-    return float(1 / (belief.rates.lam @ _rates(belief)))
-
-
-def _rates(belief: Belief) -> Floats:
-    """Return the distribution of the rate, whoever the culprit is: [rates]."""
-    shares = np.bincount(belief.classes, weights=belief.mass[belief.live], minlength=len(belief.weights))
-    shares[-1] = belief.older
-    found: Floats = shares @ belief.weights
-    return found
+    return float(1 / (belief.rates.lam @ belief.rate_shares))
 
 
 class _Table:

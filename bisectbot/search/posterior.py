@@ -113,6 +113,14 @@ class Belief:
     weights: Floats
 
     @property
+    def rate_shares(self) -> Floats:
+        """The distribution of the rate, whoever the culprit is: [rates]."""
+        shares = np.bincount(self.classes, weights=self.mass[self.live], minlength=len(self.weights))
+        shares[-1] = self.older
+        found: Floats = shares @ self.weights
+        return found
+
+    @property
     def likeliest(self) -> int:
         """The number of the likeliest commit."""
         return int(self.mass.argmax())

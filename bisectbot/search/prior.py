@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bisectbot.model import PriorKind, PriorRule
 from bisectbot.odds import Shrunk
+from bisectbot.plan import PriorKind, PriorRule
 from bisectbot.search.sight import Sight
 
 # What Sight can be wrong about: a list that lacks a file (a header that shadows another, a file that a script reads and
 # no .cmd file names), or a bug that depends on where the linker puts things. All of them together are rarer than one
 # culprit in a thousand, and hidden commits can be ten times as many as the visible ones: this factor gives all of them
-# together 0.1 % there. It can't make a wrong answer final: the end checks test the culprit's parent, and a single fire
-# on it rules the culprit out, whatever the priors were.
+# together 0.1 % there. It can't make a wrong answer final: an answer also needs 0.9 with all commits equally likely
+# (noisy.py), and a single fire on the culprit's parent rules the culprit out, whatever the priors were.
 HIDDEN = 1e-4
 # A merge that only puts two sides together. It can be the culprit (each side is good, both aren't), and then the method
 # made no mistake; but among culprits such merges are far rarer than among commits.

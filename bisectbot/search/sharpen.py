@@ -55,9 +55,7 @@ def sharpened(problem: Problem, knowledge: Knowledge, belief: Belief, wait: Wait
 
 def usual_seconds(belief: Belief) -> float:
     """Return how long a bad kernel usually runs from fire to fire: by the middle of the rates' distribution."""
-    shares = np.bincount(belief.classes, weights=belief.mass[belief.live], minlength=len(belief.weights))
-    shares[-1] = belief.older
-    return float(np.exp(-(shares @ belief.weights) @ np.log(belief.rates.lam)))
+    return float(np.exp(-belief.rate_shares @ np.log(belief.rates.lam)))
 
 
 def _shares(problem: Problem, belief: Belief, commit: int) -> Floats:

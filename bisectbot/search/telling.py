@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from bisectbot.facts import State
 from bisectbot.interval import interval
 from bisectbot.model import Judgement, NotYet, Verdict
 from bisectbot.odds import Odds, Proposal, Rate, Reverted, Suspect, Tested
+from bisectbot.report.chances import how_often, probability, span, times
 from bisectbot.search import evidence
 from bisectbot.search.dag import Floats
 from bisectbot.search.evidence import Evidence
@@ -51,7 +51,7 @@ def verdicts(problem: Problem, knowledge: Knowledge) -> dict[str, Verdict]:
     """Return the verdicts that are sure by now, of commits that were tested; git gets them as marks."""
     dag = problem.dag
     found = {dag.commits[place]: Verdict.SKIP for place in sorted(knowledge.untestable - {GOOD})}
-    chances = has_bug(problem, knowledge)
+    chances = has_bug(problem, believe(problem, knowledge)) if knowledge.fires else None
     for place in sorted(knowledge.seen.keys() - {GOOD} - knowledge.untestable):
         sure = _sure(problem, chances[place]) if chances is not None else None
         if sure is not None:
@@ -59,11 +59,8 @@ def verdicts(problem: Problem, knowledge: Knowledge) -> dict[str, Verdict]:
     return found
 
 
-def has_bug(problem: Problem, knowledge: Knowledge) -> Floats | None:
-    """Return the probability that each commit has the bug: [N]; None before anything fired."""
-    if not knowledge.fires:
-        return None
-    belief = believe(problem, knowledge)
+def has_bug(problem: Problem, belief: Belief) -> Floats:
+    """Return the probability that each commit has the bug: [N]."""
     return np.minimum(1.0, problem.dag.below(belief.mass) + belief.older)
 
 
@@ -76,20 +73,19 @@ def _sure(problem: Problem, chance: float) -> Verdict | None:
 def judgement(seen: Seen, chance: float | None, sure: Verdict | None) -> Judgement | NotYet:
     """Return what is known of a tested commit, with its evidence in words."""
     if seen.fires:
-        words = f"fired {times(seen.fires)} in {spent(seen.seconds)} of running"
+        words = f"fired {times(seen.fires)} in {span(seen.seconds)} of running"
     else:
-        words = f"silent for {spent(seen.seconds)} of running" if seen.seconds else "not run itself"
+        words = f"silent for {span(seen.seconds)} of running" if seen.seconds else "not run itself"
     if chance is not None and not seen.fires:
-        words += f"; has the bug with a probability of {percent(chance)}"
+        words += f"; has the bug with a probability of {probability(chance)}"
     return NotYet(words) if sure is None else Judgement(sure, words)
 
 
 def never(knowledge: Knowledge, problem: Problem) -> Judgement:
     """Return that the bad end never fired, and how rare the bug would have to be."""
     seen = knowledge.seen.get(problem.bad, Seen())
-    _, high = interval(0, seen.seconds)
-    silent = f"silent for {spent(seen.seconds)} of running"
-    return Judgement(Verdict.GOOD, f"{silent}: if at all, it fires less than once in {spent(1 / high)} (95 % sure)")
+    silent = f"silent for {span(seen.seconds)} of running"
+    return Judgement(Verdict.GOOD, f"{silent}: {how_often(_rate(problem, knowledge))}")
 
 
 def older(knowledge: Knowledge, found: Found) -> Judgement:
@@ -97,9 +93,9 @@ def older(knowledge: Knowledge, found: Found) -> Judgement:
     seen = knowledge.seen.get(GOOD, Seen())
     return Judgement(
         Verdict.BAD,
-        f"it fired there {times(seen.fires)} in {spent(seen.seconds)} of running"
+        f"it fired there {times(seen.fires)} in {span(seen.seconds)} of running"
         if seen.fires
-        else f"the bug is older than the range with a probability of {percent(found.probability)}",
+        else f"the bug is older than the range with a probability of {probability(found.probability)}",
     )
 
 
@@ -130,12 +126,12 @@ def in_a_line(problem: Problem, knowledge: Knowledge) -> str:
     if not at_bad.fires:
         return f"the bad end is {never(knowledge, problem).why}" if at_bad.seconds else ""
     if at_bad.fires < problem.settings.first_fires:
-        return f"the bad end fired {times(at_bad.fires)} in {spent(at_bad.seconds)}"
+        return f"the bad end fired {times(at_bad.fires)} in {span(at_bad.seconds)}"
     belief = believe(problem, knowledge)
     if belief.older > belief.mass.max():
-        return f"older than the range with a probability of {percent(belief.older)}"
+        return f"older than the range with a probability of {probability(belief.older)}"
     likeliest = problem.dag.commits[belief.likeliest]
-    return f"{likeliest[:12]} is it with a probability of {percent(float(belief.mass.max()))}"
+    return f"{likeliest[:12]} is it with a probability of {probability(float(belief.mass.max()))}"
 
 
 def entropy_of(shares: Floats) -> float:
@@ -176,7 +172,7 @@ def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds
         older=belief.older if belief is not None else problem.settings.older,
         absent=float(isinstance(step, Found) and step.what == "absent"),
         rate=_rate(problem, knowledge),
-        tested=tuple(_tested(state, view, read)),
+        tested=tuple(_tested(state, problem, belief)),
         proposal=_proposal(state, problem, read, step),
         seconds_left=ahead.seconds,
         steps_left=ahead.steps,
@@ -185,15 +181,14 @@ def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds
         reverted=_reverted(state, problem, belief),
         silence_needed=enough_silence(problem, belief) if belief is not None else None,
     )
-    return _resting(told, view, knowledge, step)
+    if belief is None or isinstance(step, Action) or step.what != "culprit":
+        return told
+    return _resting(told, view, Answer(problem, knowledge, belief, step.commits))
 
 
-def _resting(odds: Odds, view: View, knowledge: Knowledge, step: Action | Found) -> Odds:
-    """Return the odds with what an answer rests on and what would change it; as they are while there is none."""
-    if isinstance(step, Action) or step.what != "culprit":
-        return odds
-    answer = Answer(view.problem, knowledge, believe(view.problem, knowledge), step.commits)
-    flat = float(believe(view.flat, knowledge).mass[list(step.commits)].sum())
+def _resting(odds: Odds, view: View, answer: Answer) -> Odds:
+    """Return the odds with what an answer rests on and what would change it."""
+    flat = float(believe(view.flat, answer.knowledge).mass[list(answer.group)].sum())
     return replace(odds, parents=tuple(cleared(answer)), what_ifs=tuple(what_ifs(answer)), flat=flat)
 
 
@@ -217,15 +212,14 @@ def _rate(problem: Problem, knowledge: Knowledge) -> Rate:
     return Rate(seen.fires, seen.seconds, low, min(high, 1e9))
 
 
-def _tested(state: State, view: View, read: Evidence) -> Iterator[Tested]:
+def _tested(state: State, problem: Problem, belief: Belief | None) -> Iterator[Tested]:
     """Yield all commits that were touched: those of the range, the good ends, and the bad end without the culprit."""
-    problem, chances = view.problem, has_bug(view.problem, read.knowledge)
-    belief = believe(problem, read.knowledge) if read.knowledge.fires else None
+    chances = has_bug(problem, belief) if belief else None
     without = {fact.commit: culprit for culprit, fact in state.reverts.items() if fact.commit}
     for commit in state.touched:
         seen = evidence.seen(state.trials.get(commit, ()))
         skip = evidence.skip_of(state, commit)
-        chance = None if commit in without else _chance(problem, read.knowledge, chances, commit)
+        chance = None if commit in without else _chance(problem, belief, chances, commit)
         sure = None if chance is None else _sure(problem, chance)
         if seen.fires and problem.settings.background == 0:
             chance, sure = 1.0, Verdict.BAD
@@ -235,13 +229,11 @@ def _tested(state: State, view: View, read: Evidence) -> Iterator[Tested]:
         yield Tested(commit, seen.seconds, seen.fires, has, word, silence, without.get(commit, ""))
 
 
-def _chance(problem: Problem, knowledge: Knowledge, chances: Floats | None, commit: str) -> float | None:
-    place = problem.dag.index.get(commit)
-    if chances is None:
+def _chance(problem: Problem, belief: Belief | None, chances: Floats | None, commit: str) -> float | None:
+    if belief is None or chances is None:
         return None
-    if place is not None:
-        return float(chances[place])
-    return believe(problem, knowledge).older
+    place = problem.dag.index.get(commit)
+    return belief.older if place is None else float(chances[place])
 
 
 def _proposal(state: State, problem: Problem, read: Evidence, step: Action | Found) -> Proposal | None:
@@ -254,7 +246,7 @@ def _proposal(state: State, problem: Problem, read: Evidence, step: Action | Fou
 def _why(read: Evidence, action: Action) -> str:
     what = "its kernel is built" if action.commit in read.costs.built else "its kernel is to be built"
     price = action.cost / action.bits if action.bits else math.inf
-    return f"most bits a second: {action.bits:.2f} for {spent(action.cost)} ({price:.0f} s a bit); {what}"
+    return f"most bits a second: {action.bits:.2f} for {span(action.cost)} ({price:.0f} s a bit); {what}"
 
 
 def _reverted(state: State, problem: Problem, belief: Belief | None) -> Reverted | None:
@@ -270,29 +262,3 @@ def _reverted(state: State, problem: Problem, belief: Belief | None) -> Reverted
     seen, skip = evidence.seen(state.trials.get(commit, ())), evidence.skip_of(state, commit)
     chance = chance_of_silence(belief, seen)
     return Reverted(commit, seen.seconds, seen.fires, chance, skip.why if skip else "")
-
-
-# --- words -------------------------------------------------------------------------------------
-
-
-def percent(chance: float) -> str:
-    """Return a probability for people: three figures that matter, never 100 % unless it is 1."""
-    if chance <= 0 or chance >= 1:  # sums of masses end a hair above
-        return f"{min(1.0, max(0.0, chance)):.0%}"
-    if chance > 0.5:  # noqa: PLR2004  what is missing matters
-        digits = max(0, min(6, -math.floor(math.log10(1 - chance)) - 2 + 1))
-        # by its decimals: 100 * 0.939 is less than 93.9
-        return f"{Decimal(repr(float(chance))).scaleb(2).quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR)} %"
-    return f"{chance * 100:.2g} %" if chance >= 1e-6 else "less than 0.0001 %"  # noqa: PLR2004
-
-
-def times(number: int) -> str:
-    """Return `once` or `3 times`."""
-    return "once" if number == 1 else f"{number} times"
-
-
-def spent(seconds: float) -> str:
-    """Return a time span with a figure that matters."""
-    if seconds < 100:  # noqa: PLR2004  up to here seconds read well
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004

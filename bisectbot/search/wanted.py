@@ -1,8 +1,12 @@
-"""What a search asks the loop for."""
+"""What a search asks the loop for, and how it is asked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+from bisectbot.facts import State
+from bisectbot.model import Answer
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,15 @@ class Wanted:
     seconds: float | None = None
     revert: str | None = None
     says: str = ""
+
+
+class Search(Protocol):
+    """Decides from the state alone, and from which kernel is up at the moment."""
+
+    def decide(self, state: State, booted: str | None) -> Wanted | Answer:
+        """Return what to test next, or the answer; `booted`: the commit whose kernel is up and can go on."""
+        ...
+
+    def log(self) -> str:
+        """Return the log that `git bisect replay` takes."""
+        ...
