@@ -70,7 +70,7 @@ def test_the_line_names_the_likeliest() -> None:
     line = telling.in_a_line(one, Knowledge({one.bad: PROVEN, 6: Seen(((9.0, 1),)), 5: Seen(((300.0, 0),))}))
     assert line.startswith(f"{one.dag.commits[6][:12]} is it with a probability of 0.9")
     older = telling.in_a_line(one, Knowledge({one.bad: PROVEN, 0: Seen(((9.0, 1),)), GOOD: Seen(((5.0, 1),))}))
-    assert older == "older than the range with a probability of 100%"
+    assert older == "older than the range with a probability of more than 0.999999"
 
 
 # --- verdicts
