@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bisectbot.lab import Homed
+from bisectbot.lab import Homed, Host
 from bisectbot.model import Answer, BuildBroken, Judgement, Kernel, NotYet, Trial
-from bisectbot.plan import Plan
+from bisectbot.plan import Budget, Plan
 from bisectbot.verdict import alone, judge
 
 
@@ -21,7 +21,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Another process went on with the session."""
+    """Another process went on with the session; with a budget, or on a machine, that it hadn't before."""
+
+    budget: Budget | None = None
+    host: Host | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Faulted:
     commit: str
     stage: str  # "build", "boot" or "revert"
     text: str
+    kind: str = ""  # of the fault: its class in errors.py
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,44 @@ class Reverted:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something out of the ordinary that concerns no commit, and that a person may want to know of."""
+
+    what: str  # "clock", "disk", "memory" or "host"
+    text: str
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """The lab is suspected: these boots say nothing of their commits, for a kernel that had booted fails as they do."""
+
+    boots: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """There is an answer; what is left of the budget goes into confirming it."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Notified:
+    """A notice of the row numbered `row` was handed over on a channel."""
+
+    row: int
+    kind: str  # of the notice: one row may be worth two
+    channel: str  # "mail", "webhook" or "command"
+
+
+@dataclass(frozen=True)
 class Paused:
     """The session stopped without an answer and can be resumed."""
 
     why: str  # "fault", "interrupted" or "budget"
     text: str
+    kind: str = ""  # of a fault: its class in errors.py
 
 
 @dataclass(frozen=True)
@@ -92,15 +129,35 @@ class Answered:
     bisect_log: str
 
 
-Fact = Opened | Resumed | Built | BootBegan | Tried | Faulted | CameHome | Reverted | Paused | Answered
+Fact = (
+    Opened
+    | Resumed
+    | Built
+    | BootBegan
+    | Tried
+    | Faulted
+    | CameHome
+    | Reverted
+    | Noted
+    | Doubted
+    | Found
+    | Notified
+    | Paused
+    | Answered
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A fact and when it was written: seconds since the epoch."""
+    """A fact and when it was written: seconds since the epoch.
+
+    `tick`: the same on the process's own steady clock, which nobody sets; None in journals from before it was kept.
+    """
 
     at: float
     fact: Fact
+    number: int = 0  # in the journal, from 1; 0 for one that isn't there (yet)
+    tick: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +177,15 @@ class State:
     paused: Paused | None = None
     answered: Answered | None = None
     worked: float = 0.0  # seconds that some process worked on it
-    spell: float = 0.0  # those of the process that worked on it last
     reverts: Mapping[str, Reverted] = field(default_factory=dict)  # by culprit
+    budget: Budget = field(default_factory=Budget)  # the one in force
+    spent: float = 0.0  # seconds of work since it came into force
+    spent_boots: int = 0
+    tick: float | None = None  # of the latest row
+    found: Found | None = None
+    notes: tuple[Noted, ...] = ()
+    doubted: tuple[Doubted, ...] = ()
+    resumes: int = 0
 
     def judgement(self, commit: str) -> Judgement | NotYet:
         """Return what is known of a commit by its own trials."""
@@ -139,27 +203,59 @@ def replay(rows: Iterable[Row]) -> State | None:
     state: State | None = None
     for row in rows:
         if isinstance(row.fact, Opened):
-            state = State(row.fact.plan, row.fact.versions, row.at, row.at)
+            state = opened(row, row.fact)
         elif state is not None:
             state = apply(state, row)
     return state
 
 
+def opened(row: Row, fact: Opened) -> State:
+    """Return the state after the first row."""
+    return State(fact.plan, fact.versions, row.at, row.at, budget=fact.plan.budget, tick=row.tick)
+
+
 def apply(state: State, row: Row) -> State:
     """Return the state after one more row."""
-    # between a stop and a resume nobody works
-    idle = isinstance(row.fact, Resumed)
-    step = 0.0 if idle else max(0.0, row.at - state.latest)
-    spell = 0.0 if idle else state.spell + step
-    return _learn(replace(state, latest=row.at, worked=state.worked + step, spell=spell), row.fact)
+    # between a stop and a resume nobody works; and whoever writes of notices may not be the one who works
+    idle = isinstance(row.fact, Resumed | Notified)
+    step = 0.0 if idle else _step(state, row)
+    tick = state.tick if isinstance(row.fact, Notified) else row.tick
+    worked, spent = state.worked + step, state.spent + step
+    return _learn(replace(state, latest=row.at, tick=tick, worked=worked, spent=spent), row.fact)
 
 
-def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911  one line a fact
+def _step(state: State, row: Row) -> float:
+    """Return the seconds since the row before; a clock that was set meanwhile doesn't count."""
+    if row.tick is not None and state.tick is not None:
+        return max(0.0, row.tick - state.tick)
+    return max(0.0, row.at - state.latest)
+
+
+def _resume(state: State, fact: Resumed) -> State:
+    """A budget that was used up, or is replaced, begins anew; after any other stop it goes on."""
+    anew = fact.budget is not None or (state.paused is not None and state.paused.why == "budget")
+    if anew:
+        state = replace(state, budget=fact.budget or state.budget, spent=0.0, spent_boots=0)
+    plan = state.plan if fact.host is None else replace(state.plan, host=fact.host)
+    return replace(state, plan=plan, paused=None, resumes=state.resumes + 1)
+
+
+def _void(state: State, fact: Doubted) -> State:
+    """Forget what boots said that nobody trusts any more."""
+    kept = {
+        commit: tuple(trial for trial in known if trial.boot not in fact.boots)
+        for commit, known in state.trials.items()
+    }
+    return replace(state, trials=kept, doubted=(*state.doubted, fact))
+
+
+def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911, PLR0912  one line a fact
     match fact:
         case Built(result):
             return replace(_touch(state, result.commit), builds={**state.builds, result.commit: result})
         case BootBegan(commit, boot):
-            return replace(_touch(state, commit), boots=max(state.boots, boot))
+            spent = state.spent_boots + 1
+            return replace(_touch(state, commit), boots=max(state.boots, boot), spent_boots=spent)
         case Tried(trial):
             known = (*state.trials.get(trial.commit, ()), trial)
             return replace(_touch(state, trial.commit), trials={**state.trials, trial.commit: known})
@@ -169,13 +265,19 @@ def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911  one line 
             return replace(state, homecomings=(*state.homecomings, fact))
         case Reverted(culprit):
             return replace(state, reverts={**state.reverts, culprit: fact})
+        case Noted():
+            return replace(state, notes=(*state.notes, fact))
+        case Doubted():
+            return _void(state, fact)
+        case Found():
+            return replace(state, found=fact)
         case Paused():
             return replace(state, paused=fact)
         case Answered():
             return replace(state, answered=fact, paused=None)
         case Resumed():
-            return replace(state, paused=None)
-        case Opened():
+            return _resume(state, fact)
+        case Opened() | Notified():
             return state
 
 

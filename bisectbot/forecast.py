@@ -6,6 +6,7 @@ from collections.abc import Collection
 from statistics import median
 
 from bisectbot.facts import State
+from bisectbot.ports import Clock
 
 
 def seconds_left(state: State, remaining: int) -> float | None:
@@ -33,6 +34,15 @@ def _home_seconds(state: State, boots: Collection[int]) -> float:
     took = {home.boot: home.homed.seconds for home in state.homecomings}
     usual = median(took.values()) if took else 0.0
     return sum(took.get(boot, usual) for boot in boots)
+
+
+def seconds_of_budget(state: State, clock: Clock) -> float | None:
+    """Return the seconds of work that are left of the budget, never below 0; None if it has no end."""
+    budget = state.budget
+    since = clock.wall() - state.latest if state.tick is None else clock.now() - state.tick
+    left = [] if budget.max_seconds is None else [budget.max_seconds - state.spent - max(0.0, since)]
+    left += [] if budget.until is None else [budget.until - clock.wall()]
+    return max(0.0, min(left)) if left else None
 
 
 def in_words(seconds: float | None) -> str:

@@ -16,9 +16,10 @@ from bisectbot.facts import Fact, Row
 from bisectbot.lab import ConsoleLine, Host, PowerSwitch
 from bisectbot.model import Answer, BuildBroken, Kernel, QemuHost
 
-VERSION = 3  # of the format: 2 brought real machines, 3 odds; a newer one is refused, an older one read as it is
+# Of the format: 2 brought real machines, 3 odds, 4 budgets. A newer one is refused, an older one read as it is.
+VERSION = 4
 
-_TABLE = "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, fact TEXT NOT NULL)"
+_TABLE = "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, fact TEXT NOT NULL, tick REAL)"
 
 
 def _make_converter() -> Any:  # noqa: ANN401  cattrs names the type of its JSON converter only at run time
@@ -27,10 +28,12 @@ def _make_converter() -> Any:  # noqa: ANN401  cattrs names the type of its JSON
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     # a reproducer's own counts: JSON already
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    _register_optional(converter, PowerSwitch)
-    _register_optional(converter, ConsoleLine)
+    for part in (PowerSwitch, ConsoleLine):
+        configure_tagged_union(part, converter, tag_name="is")
+        _register_optional(converter, part)
     # before there were real machines, a host had no tag
     configure_tagged_union(Host, converter, tag_name="is", default=QemuHost)
+    _register_optional(converter, Host)
     for union in (Kernel | BuildBroken, Answer, Fact):
         configure_tagged_union(union, converter, tag_name="is")
     return converter
@@ -38,7 +41,6 @@ def _make_converter() -> Any:  # noqa: ANN401  cattrs names the type of its JSON
 
 def _register_optional(converter: Any, union: Any) -> None:  # noqa: ANN401  as above; a union is no class
     """Let a field be one of a union's nouns, with its tag, or None."""
-    configure_tagged_union(union, converter, tag_name="is")
     converter.register_structure_hook_func(
         lambda kind: kind == union | None,
         lambda value, _: None if value is None else converter.structure(value, union),
@@ -70,7 +72,12 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(_TABLE)
+        if "tick" not in self._columns():
+            self._db.execute("ALTER TABLE facts ADD COLUMN tick REAL")
         self._db.execute(f"PRAGMA user_version={VERSION}")
+
+    def _columns(self) -> set[str]:
+        return {name for _, name, *_ in self._db.execute("PRAGMA table_info(facts)")}
 
     def _check_version(self) -> None:
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -80,21 +87,23 @@ class Journal:
                 hint="use the newer bisectbot for this session, or start a new one",
             )
 
-    def append(self, at: float, fact: Fact) -> Row:
-        """Write one fact durably. DiskFull or InfraError if that can't be done."""
+    def append(self, at: float, fact: Fact, tick: float | None = None) -> Row:
+        """Write one fact durably; `at`, `tick`: see Row. DiskFull or InfraError if that can't be done."""
         text = _CONVERTER.dumps(fact, unstructure_as=Fact)
         with self._faults():
-            self._db.execute("INSERT INTO facts (at, fact) VALUES (?, ?)", (at, text))
-        return Row(at, fact)
+            done = self._db.execute("INSERT INTO facts (at, fact, tick) VALUES (?, ?, ?)", (at, text, tick))
+        return Row(at, fact, done.lastrowid or 0, tick)
 
     def rows(self) -> tuple[Row, ...]:
         """Return all facts, oldest first."""
         with self._faults():
-            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone():
+            columns = self._columns()
+            if not columns:
                 return ()  # killed before the table was made
-            found = self._db.execute("SELECT at, fact FROM facts ORDER BY seq").fetchall()
+            tick = "tick" if "tick" in columns else "NULL"
+            found = self._db.execute(f"SELECT at, fact, seq, {tick} FROM facts ORDER BY seq").fetchall()  # noqa: S608
         try:
-            return tuple(Row(at, _CONVERTER.loads(text, Fact)) for at, text in found)
+            return tuple(Row(at, _CONVERTER.loads(text, Fact), seq, tick) for at, text, seq, tick in found)
         except Exception as error:
             raise ConfigError(
                 f"{self.path}: holds a row that this bisectbot can't read: {str(error)[:200]}",

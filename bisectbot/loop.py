@@ -10,103 +10,36 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
-from bisectbot.errors import InfraError, ToolMissing
+from bisectbot.course import Course
+from bisectbot.crew import BootAsk, Facts, Show, Stages, Work
+from bisectbot.doubt import Prove, Void, doubt_of
+from bisectbot.errors import InfraError, Overdue, ToolMissing
 from bisectbot.facts import (
     Answered,
     BootBegan,
     Built,
     CameHome,
+    Doubted,
     Fact,
     Faulted,
+    Found,
+    Notified,
     Paused,
     Reverted,
-    Row,
     State,
     Tried,
     apply,
 )
+from bisectbot.forecast import in_words, seconds_of_budget
 from bisectbot.lab import Homed
-from bisectbot.model import Answer, BuildBroken, Ending, Kernel, Trial
-from bisectbot.ports import Clock
+from bisectbot.model import Answer, Culprit, Ending, Kernel, Trial
+from bisectbot.ports import Clock, Deadline
 from bisectbot.search.wanted import Search, Test, Wanted
 
-
-class Stages(Protocol):
-    """The work of the slots; each call blocks and runs in a thread of its slot."""
-
-    def build(self, commit: str, on_fault: Callable[[InfraError], None]) -> Kernel | BuildBroken:
-        """Build a commit, or take it from the store; a passing fault is told and tried again, the last one raised."""
-        ...
-
-    def boot(self, ask: BootAsk, tell: Callable[[Trial | Homed], None], on_fault: Callable[[InfraError], None]) -> None:
-        """Boot a kernel, run the trials and tell each as it ends, and how a real machine came home."""
-        ...
-
-    @property
-    def leavable(self) -> bool:
-        """Whether a boot can be left at any moment for little."""
-        ...
-
-    def leave(self, boot: int) -> None:
-        """Let the boot with this number end soon; what had ended by then has been told."""
-        ...
-
-    def revert(self, bad: str, culprit: str) -> str | None:
-        """Return the commit that takes `culprit` back on top of `bad`; None if that doesn't go cleanly."""
-        ...
-
-    def ready(self, built: Kernel | BuildBroken) -> bool:
-        """Whether a build of an earlier process is still there to be booted."""
-        ...
-
-    def stop(self) -> None:
-        """End every child process; calls in other threads come back with an InfraError."""
-        ...
-
-
-class Facts(Protocol):
-    """The journal, as far as the loop needs it."""
-
-    def append(self, at: float, fact: Fact) -> Row:
-        """Write one fact durably."""
-        ...
-
-
-class Show(Protocol):
-    """Who follows along: a terminal, a log, the report."""
-
-    def began(self, work: Work) -> None:
-        """A slot started to work."""
-        ...
-
-    def happened(self, state: State, fact: Fact) -> None:
-        """A fact was written."""
-        ...
-
-    def expects(self, state: State, wanted: Wanted) -> None:
-        """That is what the search asks for now, and how much more it thinks to need."""
-        ...
-
-
-@dataclass(frozen=True)
-class BootAsk:
-    """One boot: which kernel, its number in the session, and how many clean trials there are to be at the most."""
-
-    kernel: Kernel
-    boot: int
-    runs: int
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a slot is doing."""
-
-    stage: str  # "build", "boot" or "revert"
-    commit: str
-    since: float  # seconds on the clock
+BEAT = 5.0  # seconds
+_GRACE = 8.0  # seconds for what was asked to end and has to be left alone if it doesn't
 
 
 @dataclass(frozen=True)
@@ -119,9 +52,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Stop:
-    """Somebody wants the session to stop, and why."""
+    """Somebody wants the session to stop, and why; `grace`: seconds that this may take, None: as long as it takes."""
 
     why: str
+    grace: float | None = None
 
 
 Event = Fact | Done | Stop
@@ -138,10 +72,17 @@ class Bot:
     clock: Clock
     show: Show
     slots: dict[str, Executor]  # "build" and "boot", one thread each
+    pulse: Callable[[], None] = lambda: None  # a sign of life
+    beat: float = BEAT  # seconds at most from one to the next
     # a SimpleQueue may be put into from a signal handler
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     flight: dict[str, Work] = field(default_factory=dict)  # by stage
+    heard: dict[str, float] = field(default_factory=dict)  # by stage: when it last told something
     left: bool = False  # whether the boot that is in flight was asked to end
+    abandoned: bool = False  # whether a stage wouldn't end: its thread is still there
+
+    def __post_init__(self) -> None:
+        self._course = Course(self.clock)
 
     def run(self) -> State:
         """Return the state at the end: answered or paused. A programming error in a slot is raised as it is."""
@@ -150,29 +91,75 @@ class Bot:
         return self.state
 
     def _turn(self) -> None:
-        decision = self.search.decide(self.state, self._booted)
+        decision = self._doubted() or self.search.decide(self.state, self._booted)
+        if not isinstance(decision, Wanted):
+            decision = self._doubted(decision) or decision
+        if self.state.paused:
+            return
         if not isinstance(decision, Wanted):
             self._finish(decision)
-            return
-        if self._seconds_left == 0:
-            self._pause_work()
-            self._write(Paused("budget", "the time that it was given is over"))
-            return
-        if decision.revert is not None:
+        elif self._out_of_budget:
+            self._end_budget()
+        elif decision.revert is not None:
             self._revert(decision.revert)
-            return
-        self.show.expects(self.state, decision)
-        self._start(decision)
-        self._wait()
+        else:
+            self.show.expects(self.state, decision)
+            self._start(decision)
+            self._wait()
+
+    def _doubted(self, answer: Answer | None = None) -> Wanted | None:
+        """Return the boot that shows whether the lab still works, if that is in doubt; pause if it doesn't."""
+        match doubt_of(self.state, answer):
+            case Prove(commit):
+                return Wanted((Test(commit, 1, fresh=True),), 1, says="does the lab still work?")
+            case Void(boots, why):
+                self._pause_work()
+                self._write(Doubted(boots, why))
+                self._write(Paused("fault", f"{why}\n  next: see to the machine, then: bisectbot resume", "Doubted"))
+        return None
+
+    # --- the end
 
     def _finish(self, answer: Answer) -> None:
         """Answer, once no kernel is up that could still speak against it: until then what it says is waited for."""
         if "boot" in self.flight:
             self._leave()
-            self._note(self.events.get())
-            return
+            self._listen()
+        elif self._spare(answer):
+            self._write(Found(answer))
+        else:
+            self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
         self._pause_work()
         self._write(Answered(answer, self.search.log()))
+
+    def _spare(self, answer: Answer) -> bool:
+        """Whether there is time left of a budget to make an answer surer than it was asked for."""
+        recipe = self.state.plan.search
+        wanted = recipe is not None and recipe.confirm and isinstance(answer, Culprit)
+        return wanted and self.state.found is None and self.state.budget.timed and not self._out_of_budget
+
+    @property
+    def _seconds_left(self) -> float | None:
+        return seconds_of_budget(self.state, self.clock)
+
+    @property
+    def _out_of_budget(self) -> bool:
+        most = self.state.budget.max_boots
+        booted = most is not None and self.state.spent_boots >= most and "boot" not in self.flight
+        return booted or self._seconds_left == 0
+
+    def _end_budget(self) -> None:
+        """Pause; or answer, if there was an answer that was only being confirmed, and it still holds."""
+        what = "the time" if self._seconds_left == 0 else "the number of boots"
+        self._pause_work()
+        if self.state.found is not None:
+            answer = self.search.decide(replace(self.state, found=None), None)
+            if not isinstance(answer, Wanted):
+                self._write(Answered(answer, self.search.log()))
+                return
+        self._write(Paused("budget", f"{what} that it was given is used up"))
 
     def _leave(self) -> None:
         """Let the boot that is in flight end soon, if it can."""
@@ -191,26 +178,13 @@ class Bot:
             return
         self._write(fact)
 
+    # --- work
+
     @property
     def _booted(self) -> str | None:
         """The commit whose kernel is up, if its runs can go on for as long as they are wanted."""
         flying = self.flight.get("boot")
         return flying.commit if flying and self.stages.leavable and not self.left else None
-
-    @property
-    def _seconds_left(self) -> float | None:
-        """Seconds of the budget; None without one."""
-        search = self.state.plan.search
-        if search is None or search.max_seconds is None:
-            return None
-        return max(0.0, search.max_seconds - self.state.spell - max(0.0, self.clock.wall() - self.state.latest))
-
-    def _wait(self) -> None:
-        """Note the next event, and all that have come by then: what happened together is decided on together."""
-        with suppress(queue.Empty):  # the budget is over
-            self._note(self.events.get(timeout=self._seconds_left))
-        while not self.state.paused and not self.events.empty():
-            self._note(self.events.get())
 
     def _start(self, wanted: Wanted) -> None:
         """Give idle slots the first thing of theirs that is wanted; a boot that isn't wanted any more is left."""
@@ -245,16 +219,43 @@ class Bot:
         return job
 
     def _on_fault(self, stage: str, commit: str) -> Callable[[InfraError], None]:
-        return lambda error: self.events.put(Faulted(commit, stage, str(error)))
+        return lambda error: self.events.put(_faulted(Work(stage, commit, 0), error))
 
     def _fly(self, stage: str, commit: str, job: Callable[[], None]) -> None:
         if stage in self.flight:
             return
         work = Work(stage, commit, self.clock.now())
-        self.flight[stage] = work
+        self.flight[stage], self.heard[stage] = work, work.since
         self.show.began(work)
         future = self.slots[stage].submit(job)
         future.add_done_callback(lambda done: self.events.put(Done(work, done.exception())))
+
+    # --- events
+
+    def _wait(self) -> None:
+        """Note the next event, and all that have come by then: what happened together is decided on together."""
+        self._listen()
+        while not self.state.paused and not self.events.empty():
+            self._note(self.events.get())
+
+    def _listen(self) -> None:
+        """Note one event if there is one soon; give a sign of life, and look at what makes no event by itself."""
+        left = self._seconds_left
+        with suppress(queue.Empty):
+            self._note(self.events.get(timeout=self.beat if left is None else min(self.beat, left)))
+        self.pulse()
+        for jump in self._course.jumps():
+            self._write(jump)
+        stuck = self._stuck()
+        if stuck is not None and not self.state.paused:
+            told = in_words(self.clock.now() - self.heard[stuck.stage])
+            self._failed(stuck, Overdue(f"nothing was heard of it for {told}"), _GRACE)
+
+    def _stuck(self) -> Work | None:
+        """Return work that has told nothing for so long that none of its own deadlines can have held."""
+        now = self.clock.now()
+        late = (work for work in self.flight.values() if now - self.heard[work.stage] > self.stages.silence(work.stage))
+        return next(late, None)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -262,38 +263,63 @@ class Bot:
                 del self.flight[work.stage]
                 if error is not None:
                     self._failed(work, error)
-            case Stop(why):
-                self._pause_work()
+            case Stop(why, grace):
+                self._pause_work(grace)
                 self._write(Paused("interrupted", why))
             case _:
                 # any run but a silent one ends the boot
                 self.left |= isinstance(event, Tried) and event.trial.ending is not Ending.CLEAN
+                self._hear(event)
                 self._write(event)
 
-    def _failed(self, work: Work, error: BaseException) -> None:
+    def _hear(self, fact: Fact) -> None:
+        """Take note of which stage a fact is a sign of life of."""
+        match fact:
+            case Tried() | CameHome():
+                self.heard["boot"] = self.clock.now()
+            case Faulted(_, stage):
+                self.heard[stage] = self.clock.now()
+            case _:
+                pass
+
+    def _failed(self, work: Work, error: BaseException, grace: float | None = None) -> None:
         """A fault that lasts stops the session; it never becomes a verdict."""
-        self._pause_work()
+        self._pause_work(grace)
         if not isinstance(error, InfraError):
             raise error
-        self._write(Faulted(work.commit, work.stage, str(error)))
-        self._write(Paused("fault", f"{work.stage} of {work.commit[:12]}: {error}"))
+        self._write(_faulted(work, error))
+        self._write(Paused("fault", f"{work.stage} of {work.commit[:12]}: {error}", type(error).__name__))
 
-    def _pause_work(self) -> None:
-        """End what is in flight; trials that had ended by then are still written down."""
+    def _pause_work(self, grace: float | None = None) -> None:
+        """End what is in flight; trials that had ended by then are still written down.
+
+        What hasn't ended `grace` seconds later is abandoned.
+        """
         if self.flight:
             self.stages.stop()
+        deadline = None if grace is None else Deadline.after(self.clock, grace)
         while self.flight:
-            event = self.events.get()
+            self.pulse()
+            try:
+                event = self.events.get(timeout=self.beat if deadline is None else min(self.beat, deadline.remaining))
+            except queue.Empty:
+                if deadline is not None and deadline.passed:
+                    self.flight, self.abandoned = {}, True
+                continue
             if isinstance(event, Done):
-                del self.flight[event.work.stage]
-            elif isinstance(event, Built | Tried | CameHome):
+                self.flight.pop(event.work.stage, None)
+            elif isinstance(event, Built | Tried | CameHome | Notified):
                 self._write(event)
 
     def _write(self, fact: Fact) -> None:
-        row = self.facts.append(self.clock.wall(), fact)
+        row = self.facts.append(self.clock.wall(), fact, self.clock.now())
         self.state = apply(self.state, row)
-        self.show.happened(self.state, fact)
+        self.show.happened(self.state, row)
 
 
 def _boot_fact(ask: BootAsk, told: Trial | Homed) -> Fact:
     return Tried(told) if isinstance(told, Trial) else CameHome(ask.kernel.commit, ask.boot, told)
+
+
+def _faulted(work: Work, error: InfraError) -> Faulted:
+    return Faulted(work.commit, work.stage, str(error), type(error).__name__)

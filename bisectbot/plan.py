@@ -48,17 +48,34 @@ class SearchRecipe:
     """How the culprit of a bug that fires only sometimes is looked for, and when that is enough."""
 
     confidence: float = 0.99
-    max_seconds: float | None = None  # of work; then it pauses with the best statement so far
     priors: tuple[PriorRule, ...] = ()
     older: float = 0.05  # prior probability that the good ends have the bug too
     background: float = 0.0  # fires per second on a kernel without the bug
     show_within: float = 1800.0  # seconds of exposure at the bad end without a fire after which it is given up
     revert: bool = True  # check at the end that the bad end without the culprit stays silent
+    confirm: bool = True  # with time left of a budget, go on until the answer is surer by far
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:  # noqa: PLR2004  below, the likeliest commit is as likely wrong as right
             msg = f"the confidence must be at least 0.5 and below 1, not {self.confidence}"
             raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a session may use up before it pauses with the best statement so far; None: as much as it takes.
+
+    A budget that was used up is given anew when the session is resumed.
+    """
+
+    max_seconds: float | None = None  # of work
+    until: float | None = None  # a moment, in seconds since the epoch
+    max_boots: int | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether it ends at some time, whatever is done."""
+        return self.max_seconds is not None or self.until is not None
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,8 @@ class Plan:
     host: Host
     fragments: tuple[str, ...] = ()  # the wanted concerns, by the names the user gave
     search: SearchRecipe | None = None  # None: plain bisection, where probe.runs clean runs make a commit good
+    budget: Budget = field(default_factory=Budget)
+    tag: str = ""  # any host with this tag was asked for: another one may take over
 
 
 @dataclass(frozen=True)

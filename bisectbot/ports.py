@@ -23,6 +23,10 @@ class Clock(Protocol):
         """Seconds since the epoch, for people."""
         ...
 
+    def asleep(self) -> float:
+        """Seconds that this machine has slept since it was started; now() doesn't count them."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Wait."""
         ...

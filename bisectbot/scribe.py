@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bisectbot import report
-from bisectbot.facts import Answered, Fact, Paused, State
+from bisectbot.crew import Work
+from bisectbot.facts import Answered, Paused, Row, State
 from bisectbot.lab import LabHost
-from bisectbot.loop import Work
 from bisectbot.model import BuildBroken, Culprit, EndUnproven, Kernel, Stuck, Trial
 from bisectbot.odds import Odds
 from bisectbot.ports import Clock, CommitInfo, Deadline, Graph, Proc
@@ -35,6 +35,7 @@ class Scribe:
     native: str
     boot_argv: Callable[[Kernel, State], tuple[str, ...]]
     odds: Callable[[State], Odds | None]
+    rows: list[Row] = field(default_factory=list)  # of the journal, as far as they are known
     _remaining: int | None = None
     _doing: str = ""
     _done: tuple[int, int] = (-1, -1)  # verdicts and boots that the last report has
@@ -53,9 +54,10 @@ class Scribe:
         """Take note of what goes on."""
         self._doing = f"{work.stage} of {work.commit[:12]}"
 
-    def happened(self, state: State, fact: Fact) -> None:
+    def happened(self, state: State, row: Row) -> None:
         """Write the last report."""
-        if isinstance(fact, Answered | Paused):
+        self.rows.append(row)
+        if isinstance(row.fact, Answered | Paused):
             self.update(state)
 
     def update(self, state: State) -> Report:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bisectbot.build.builder import Builder
+from bisectbot.crew import BootAsk
 from bisectbot.errors import InfraError
-from bisectbot.lab import Homed
-from bisectbot.loop import BootAsk
+from bisectbot.lab import Homed, LabHost, Patiences
 from bisectbot.model import BuildBroken, Kernel, Trial
 from bisectbot.plan import Plan
 from bisectbot.ports import Clock, Deadline, Machine
@@ -21,6 +21,8 @@ from bisectbot.probe.trials import trials
 from bisectbot.probe.watcher import Asked
 from bisectbot.session import Folder
 
+_SLACK = 300.0  # seconds on top of all deadlines before a stage counts as stuck
+_RUNGS = 6  # of the ladder that brings a machine home, see boot/home.py; one more for good measure
 _Result = TypeVar("_Result")
 OnFault = Callable[[InfraError], None]
 Tell = Callable[[Trial | Homed], None]
@@ -124,8 +126,22 @@ class LocalStages:
         """Whether the kernel of an earlier process is still in the store."""
         return isinstance(built, BuildBroken) or built.image.is_file()
 
+    def silence(self, stage: str) -> float:
+        """Return the seconds after which a stage that has told nothing is stuck."""
+        host = self.plan.host
+        if stage == "build":
+            return self.build_seconds + _SLACK
+        longest = host.deadlines.boot + host.deadlines.run + host.deadlines.heartbeat
+        return longest + (_way_home(host.patiences) if isinstance(host, LabHost) else 0.0) + _SLACK
+
     def stop(self) -> None:
         """End every child; calls in other threads come back with an InfraError."""
         self.patience.stop()
         self.machine.stop()
         self.children.stop_all()
+
+
+def _way_home(patiences: Patiences) -> float:
+    """Return what a real machine's part of a boot may take: getting the kernel there, and every rung of the ladder."""
+    there = patiences.ssh + patiences.upload + patiences.load
+    return there + _RUNGS * (patiences.ssh + patiences.home + patiences.power) + patiences.rest

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bisectbot.crew import BootAsk, Work
 from bisectbot.errors import InfraError
 from bisectbot.facts import Fact, Row, State
-from bisectbot.loop import BootAsk, Work
 from bisectbot.model import (
     Arch,
     BrokenBy,
@@ -42,6 +42,10 @@ class FakeClock:
     def wall(self) -> float:
         """Return its seconds as a time of day."""
         return 1_700_000_000.0 + self.time
+
+    def asleep(self) -> float:
+        """Never."""
+        return 0.0
 
     def sleep(self, seconds: float) -> None:
         """Move on at once."""
@@ -119,6 +123,11 @@ class FakeStages:
         del bad
         return self.world.reverts.get(culprit)
 
+    def silence(self, stage: str) -> float:
+        """Return a time in which no test ends."""
+        del stage
+        return 3600.0
+
     def ready(self, built: Kernel | BuildBroken) -> bool:
         """Whether it is still there."""
         return built.commit not in self.lost
@@ -153,10 +162,10 @@ class Quiet:
         """Keep it."""
         self.works.append(work)
 
-    def happened(self, state: State, fact: Fact) -> None:
+    def happened(self, state: State, row: Row) -> None:
         """Keep it."""
         del state
-        self.facts.append(fact)
+        self.facts.append(row.fact)
 
     def expects(self, state: State, wanted: Wanted) -> None:
         """Keep it."""
@@ -175,9 +184,9 @@ class MortalJournal:
         self.written = rows
         self._dies_after = dies_after
 
-    def append(self, at: float, fact: Fact) -> Row:
+    def append(self, at: float, fact: Fact, tick: float | None = None) -> Row:
         """Keep a row, and perhaps die."""
-        row = Row(at, fact)
+        row = Row(at, fact, len(self.written) + 1, tick)
         self.written.append(row)
         if len(self.written) == self._dies_after:
             raise Killed

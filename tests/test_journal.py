@@ -16,8 +16,12 @@ from bisectbot.facts import (
     BootBegan,
     Built,
     CameHome,
+    Doubted,
     Fact,
     Faulted,
+    Found,
+    Noted,
+    Notified,
     Opened,
     Paused,
     Resumed,
@@ -64,6 +68,7 @@ from bisectbot.model import (
     Trial,
     Verdict,
 )
+from bisectbot.plan import Budget
 
 _A, _B = "a" * 40, "b" * 40
 _PLAN = a_plan(Path("/tree"), Range(_B, (_A,), paths=("virt/",)))
@@ -115,7 +120,13 @@ _FACTS: tuple[Fact, ...] = (
     Faulted(_A, "boot", "no route to host"),
     Reverted(_A, _B),
     Reverted(_A, None),
-    Paused("fault", "disk full"),
+    Resumed(Budget(3600.0, 1.7e9, 40), _REAL[0]),
+    Resumed(host=_PLAN.host),
+    Noted("clock", "the clock was set back by 60 min"),
+    Doubted((3, 4), "the lab is suspected"),
+    Found(Culprit(_B, 0.991)),
+    Notified(3, "found", "mail"),
+    Paused("fault", "disk full", "DiskFull"),
     Answered(Culprit(_B), "git bisect start"),
     Answered(Culprit(_B, 0.9931), "git bisect start"),
     Answered(Stuck((_A, _B), 0.995), ""),

@@ -22,7 +22,8 @@ _ROWS = (
     ("reach",),
     ("calibrate", "config", "console", "plan", "render", "session", "verdict"),
     ("facts", "netboot", "power", "report"),
-    ("boot", "build", "forecast", "journal", "probe", "search"),
+    ("boot", "build", "doubt", "forecast", "journal", "probe", "search"),
+    ("course", "crew"),
     ("doctor", "loop"),
     ("scribe", "stages"),
 )

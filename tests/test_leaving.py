@@ -29,11 +29,11 @@ from guestscript import (
 from probe_cases import DEADLINES, KERNEL, LOG
 
 from bisectbot.boot.qemu import QemuConsole
+from bisectbot.crew import BootAsk
 from bisectbot.effects.consolelog import ConsoleLog
 from bisectbot.effects.retry import Patience
 from bisectbot.errors import InfraError
 from bisectbot.lab import Homed
-from bisectbot.loop import BootAsk
 from bisectbot.model import Ending, Kernel, Range, Trial
 from bisectbot.probe.trials import trials
 from bisectbot.probe.watcher import Asked, Watcher

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeStages, Inline, Killed, World
+from fakes import FakeClock, FakeStages, Inline, Killed, World
 from history import line, make_history
 from worlds import MERGES, Lab
 
 from bisectbot.errors import DiskFull, HostSick, InfraError
-from bisectbot.facts import Faulted, Resumed, Row, State, Tried, replay
-from bisectbot.loop import Stop
+from bisectbot.facts import Faulted, Noted, Opened, Resumed, Row, State, Tried, replay
+from bisectbot.loop import Bot, Stop
 from bisectbot.model import Answer, Culprit, Ending, EndUnproven, Range, Stuck, Terms, Verdict
+from bisectbot.plan import Budget
 from bisectbot.search.wanted import Test, Wanted
 
 
@@ -311,3 +313,99 @@ def test_what_a_running_kernel_still_says_is_heard_before_the_answer(lab: Maker)
     bot.search, bot.slots = _Hasty(bad), {"build": Inline(), "boot": late}
     late.noise = lambda: bot.events.put(Faulted(bad, "build", "a turn of the loop"))
     assert _answer(bot.run()) == Stuck((bad,))
+
+
+# --- budgets, and work that won't end ----------------------------------------------------------
+
+
+def test_a_number_of_boots_is_a_budget(lab: Maker) -> None:
+    """With --max-boots it pauses when they are used up, has as many again when it is resumed, and ends the same."""
+    here = lab(dict(line(16)))
+    rows: list[Row] = []
+    stages = FakeStages(World(bad=here.with_bug_from("c10")))
+    plan = replace(here.plan(), budget=Budget(max_boots=2))
+    spells = 0
+    while (state := here.bot(plan, stages, rows).run()).answered is None:
+        spells += 1
+        assert state.paused is not None
+        assert (state.paused.why, state.spent_boots, len(stages.booted)) == ("budget", 2, 2 * spells)
+        rows.append(Row(1.0, Resumed()))
+    assert spells > 1
+    assert _answer(state) == Culprit(here.history["c10"])
+
+
+def test_a_moment_is_a_budget(lab: Maker) -> None:
+    """With --until it pauses at that moment by the time of day, whatever the steady clock says."""
+    here = lab(dict(line(8)))
+    plan = replace(here.plan(), budget=Budget(until=FakeClock().wall() + 10.0))
+    bot = here.bot(plan, FakeStages(World(bad=here.with_bug_from("c05"))), [])
+    bot.clock.sleep(11)
+    state = bot.run()
+    assert state.paused is not None
+    assert state.paused.why == "budget"
+
+
+class _Deaf(FakeStages):
+    """Stages that don't stop when they are told to, and are stuck after a second of the clock."""
+
+    def silence(self, stage: str) -> float:
+        """Return a second."""
+        del stage
+        return 1.0
+
+
+def _hanging(lab: Maker) -> tuple[Bot, FakeClock]:
+    """Return a bot whose first build never ends, and its clock."""
+    here = lab(dict(line(8)))
+    bot = here.bot(here.plan(), _Deaf(World(bad=here.with_bug_from("c05"))), [])
+    late, clock = _Late(), FakeClock()
+    bot.slots, bot.clock = {"build": late, "boot": late}, clock
+    # the clock moves whenever the bot gives a sign of life, so that nobody has to wait
+    bot.pulse, bot.beat = (lambda: clock.sleep(5)), 0.001
+    late.noise = lambda: bot.events.put(Noted("host", "a turn of the loop"))
+    return bot, clock
+
+
+def test_a_stage_that_tells_nothing_any_more_is_given_up(lab: Maker) -> None:
+    """A stage past all of its deadlines pauses the session as a fault of ours, and doesn't keep the bot from ending."""
+    bot, _ = _hanging(lab)
+    state = bot.run()
+    assert state.paused is not None
+    assert (state.paused.why, state.paused.kind) == ("fault", "Overdue")
+    assert "nothing was heard of it" in state.paused.text
+    assert bot.abandoned
+
+
+def test_asked_to_stop_soon_it_does_so_whatever_hangs(lab: Maker) -> None:
+    """With a grace, a stop ends the session even though a stage goes on."""
+    bot, clock = _hanging(lab)
+    began = clock.now()
+    bot.events.put(Stop("SIGTERM", 8.0))
+    state = bot.run()
+    assert state.paused is not None
+    assert (state.paused.why, state.paused.text) == ("interrupted", "SIGTERM")
+    assert bot.abandoned
+    assert clock.now() - began <= 20.0
+
+
+def test_a_clock_that_is_set_is_noted_and_costs_no_budget(lab: Maker) -> None:
+    """An hour that the clock jumps is written down, and is no hour of work."""
+    here = lab(dict(line(8)))
+    clock = FakeClock()
+    jumped = iter([0.0, 0.0, 0.0, 3600.0])
+    offset = [0.0]
+
+    def wall() -> float:
+        return 1_700_000_000.0 + clock.time + offset[0]
+
+    clock.wall = wall  # type: ignore[method-assign]  # the clock of a machine that somebody sets
+    plan = replace(here.plan(), budget=Budget(max_seconds=600.0))
+    rows = [Row(wall(), Opened(plan, {}), 1, clock.now())]
+    bot = here.bot(plan, FakeStages(World(bad=here.with_bug_from("c05"))), rows)
+    bot.clock = clock
+    bot.__post_init__()
+    bot.pulse = lambda: offset.__setitem__(0, next(jumped, 3600.0))
+    state = bot.run()
+    assert _answer(state) == Culprit(here.history["c05"])
+    assert [note.text for note in state.notes] == ["the clock was set forward by 60 min"]
+    assert state.spent < 60

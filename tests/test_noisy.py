@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from bisectbot.effects.worktree import GitBisect
 from bisectbot.errors import ConfigError, DiskFull, ToolMissing
 from bisectbot.facts import Resumed, Row, State, replay
 from bisectbot.model import Culprit, Ending, EndUnproven, Judgement, Range, Stuck, Verdict
-from bisectbot.plan import SearchRecipe
+from bisectbot.plan import Budget, SearchRecipe
 from bisectbot.search.noisy import Beliefs, Noisy
 from bisectbot.search.past import past_of
 from bisectbot.search.posterior import Settings
@@ -186,7 +187,7 @@ def test_a_search_out_of_time_pauses_and_goes_on_when_resumed(lab: Maker) -> Non
     here = lab(dict(line(10)))
     world = World(bad=here.with_bug_from("c06"), chance=0.5)
     rows: list[Row] = []
-    plan = here.plan(search=SearchRecipe(max_seconds=1e-9, revert=False))
+    plan = replace(here.plan(search=SearchRecipe(revert=False)), budget=Budget(max_seconds=1e-9))
     bot = here.bot(plan, FakeStages(world), rows)
     bot.clock.sleep(1)
     state = bot.run()

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from bisectbot.cli import progress as module
 from bisectbot.cli.progress import Progress
+from bisectbot.crew import Work
 from bisectbot.facts import Built, CameHome, Fact, Faulted, Opened, Row, State, Tried, apply, replay
 from bisectbot.lab import Homed, Host
-from bisectbot.loop import Work
 from bisectbot.model import Ending, Range
 from bisectbot.search.wanted import Test, Wanted
 
@@ -38,7 +38,7 @@ class _Log:
     def tell(self, fact: Fact) -> None:
         """Add a fact to the session and tell it."""
         self.state = apply(self.state, Row(self.clock.now(), fact))
-        self.progress.happened(self.state, fact)
+        self.progress.happened(self.state, Row(0.0, fact))
 
 
 def test_a_log_gets_a_line_an_event() -> None:

@@ -23,10 +23,10 @@ from bisectbot.cli.output import Exit, Output, json_option
 from bisectbot.cli.progress import waiting
 from bisectbot.cli.wiring import Bench, Desk, bench, open_desk, program_for, stages
 from bisectbot.config.hosts import Config
+from bisectbot.crew import BootAsk
 from bisectbot.effects.proc import Processes
 from bisectbot.errors import ConfigError, InfraError
 from bisectbot.lab import Homed, Host
-from bisectbot.loop import BootAsk
 from bisectbot.model import BuildBroken, Ending, Kernel, ProbeRecipe, Range, Trial
 from bisectbot.plan import Plan, check_kernel_tree
 from bisectbot.ports import Deadline

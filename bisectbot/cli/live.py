@@ -13,11 +13,12 @@ from types import FrameType
 from bisectbot.cli.output import Exit, Output
 from bisectbot.cli.progress import Progress, waiting
 from bisectbot.cli.wiring import Desk, beliefs_for, bench, scribe_for, search_for, stages
+from bisectbot.crew import Show, Work
 from bisectbot.effects.lock import Lock
 from bisectbot.effects.worktree import GitBisect
-from bisectbot.facts import Fact, Row, State, replay
+from bisectbot.facts import Row, State, replay
 from bisectbot.journal import Journal
-from bisectbot.loop import Bot, Show, Stop, Work
+from bisectbot.loop import Bot, Stop
 from bisectbot.model import Culprit, EndUnproven, Kernel, Stuck
 from bisectbot.report import plain_lines, summary_json
 from bisectbot.search.wanted import Wanted
@@ -25,6 +26,7 @@ from bisectbot.session import Folder
 
 _PAUSED = {"fault": Exit.FAULT, "budget": Exit.OUT_OF_TIME}
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE = 8.0  # seconds for good order; whoever sends SIGTERM rarely waits for more than ten
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Both:
         for show in self.shows:
             show.began(work)
 
-    def happened(self, state: State, fact: Fact) -> None:
+    def happened(self, state: State, row: Row) -> None:
         """Pass it on."""
         for show in self.shows:
-            show.happened(state, fact)
+            show.happened(state, row)
 
     def expects(self, state: State, wanted: Wanted) -> None:
         """Pass it on."""
@@ -77,6 +79,9 @@ def go_on(output: Output, desk: Desk, folder: Folder, opening: Callable[[Journal
         with _signals(bot):
             ended = bot.run()
         drawn = scribe.update(ended)
+        if bot.abandoned:  # what the context would wait for may never come
+            progress.close()
+            output.leave(summary_json(drawn), plain_lines(drawn), exit_code(ended))
     output.finish(summary_json(drawn), plain_lines(drawn), exit_code(ended))
 
 
@@ -106,12 +111,17 @@ def _slots() -> Iterator[dict[str, Executor]]:
 
 @contextmanager
 def _signals(bot: Bot) -> Iterator[None]:
-    """Let the first signal pause the session in good order; a second one is a KeyboardInterrupt."""
+    """Let the first signal pause the session in good order; a second one is a KeyboardInterrupt.
+
+    Somebody at the terminal is there to see a real machine being brought home; whoever else asks gets it done soon, and
+    the machine comes home when the session is resumed.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for one in _STOPPING:
             signal.signal(one, signal.default_int_handler)
-        bot.events.put(Stop(signal.Signals(number).name))
+        grace = None if number == signal.SIGINT else _GRACE
+        bot.events.put(Stop(signal.Signals(number).name, grace))
 
     before = {number: signal.signal(number, stop) for number in _STOPPING}
     try:

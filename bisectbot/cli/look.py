@@ -19,8 +19,12 @@ from bisectbot.facts import (
     BootBegan,
     Built,
     CameHome,
+    Doubted,
     Fact,
     Faulted,
+    Found,
+    Noted,
+    Notified,
     Opened,
     Paused,
     Resumed,
@@ -30,8 +34,8 @@ from bisectbot.facts import (
     Tried,
     replay,
 )
-from bisectbot.model import Answer, BuildBroken, Culprit, EndUnproven, Kernel, Stuck
-from bisectbot.report import plain_lines, summary_json
+from bisectbot.model import BuildBroken, Kernel
+from bisectbot.report import answer_in_words, plain_lines, summary_json
 from bisectbot.report.machine import home_in_words
 from bisectbot.session import Folder, all_folders, find_folder
 from bisectbot.visible import visible
@@ -111,19 +115,9 @@ def _facts(folder: Folder, state: State | None) -> dict[str, object]:
 def _line(folder: Folder, state: State | None) -> str:
     if state is None:
         return f"{folder.name}: empty; it was killed as it began"
-    answer = f": {_in_words(state.answered.answer)}" if state.answered else ""
+    answer = f": {answer_in_words(state.answered.answer)}" if state.answered else ""
     done = f"on {state.plan.host.name}: {len(state.judged())} commits judged, {state.boots} boots, {state.worked:.0f} s"
     return f"{folder.name}: {_standing(folder, state)}{answer}; {done}"
-
-
-def _in_words(answer: Answer) -> str:
-    match answer:
-        case Culprit(commit):
-            return f"the first bad commit is {commit}"
-        case Stuck(candidates):
-            return f"one of {len(candidates)} commits"
-        case EndUnproven(commit, expected):
-            return f"{commit[:12]} isn't {expected}"
 
 
 def _fact_lines(row: Row) -> list[str]:
@@ -132,7 +126,7 @@ def _fact_lines(row: Row) -> list[str]:
     return lines + row.fact.bisect_log.splitlines() if isinstance(row.fact, Answered) else lines
 
 
-def _told(fact: Fact) -> str:  # noqa: C901, PLR0911  one line a fact
+def _told(fact: Fact) -> str:  # noqa: C901, PLR0911, PLR0912  one line a fact
     match fact:
         case Opened(plan):
             return f"opened: bad {plan.range_.bad}, good {', '.join(plan.range_.goods)}, host {plan.host.name}"
@@ -152,8 +146,16 @@ def _told(fact: Fact) -> str:  # noqa: C901, PLR0911  one line a fact
             return f"{commit} {stage} failed for a reason of ours: {text}"
         case Reverted(culprit, commit, why):
             return f"{culprit} taken back on the bad end: {commit or why or 'not cleanly, so not at all'}"
+        case Noted(what, text):
+            return f"of note ({what}): {text}"
+        case Doubted(_, text):
+            return f"in doubt: {text}"
+        case Found(answer):
+            return f"found, now being confirmed: {answer_in_words(answer)}"
+        case Notified(number, kind, channel):
+            return f"notice of {kind} (row {number}) sent by {channel}"
         case Paused(why, text):
             return f"stopped ({why}): {text}"
         case Answered(answer):
-            return f"answered: {_in_words(answer)}"
+            return f"answered: {answer_in_words(answer)}"
     return type(fact).__name__

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -45,6 +48,14 @@ class Output:
             for line in lines:
                 click.echo(line)
         raise click.exceptions.Exit(code)
+
+    def leave(self, facts: Mapping[str, object], lines: Iterable[str], code: Exit) -> NoReturn:
+        """Print the result and end this process at once, with threads in it that nothing else would end."""
+        with suppress(click.exceptions.Exit):
+            self.finish(facts, lines, code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     def fail(self, error: BisectbotError) -> Exit:
         """Print an error and return its exit code."""

@@ -11,25 +11,31 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
+from bisectbot.crew import Work
 from bisectbot.facts import (
     Answered,
     BootBegan,
     Built,
     CameHome,
+    Doubted,
     Fact,
     Faulted,
+    Found,
+    Noted,
+    Notified,
     Opened,
     Paused,
     Resumed,
     Reverted,
+    Row,
     State,
     Tried,
 )
 from bisectbot.forecast import in_words, seconds_left
 from bisectbot.lab import LabHost
-from bisectbot.loop import Work
 from bisectbot.model import BuildBroken, Ending, Judgement, Kernel, Trial
 from bisectbot.ports import Clock
+from bisectbot.report import answer_in_words
 from bisectbot.report.machine import home_in_words
 from bisectbot.search.wanted import Wanted
 from bisectbot.visible import visible
@@ -63,6 +69,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back; safe to call twice."""
         self._live.close()
 
     def _remind(self) -> None:
@@ -105,8 +115,9 @@ class Progress:
             times = f"{runs} run" if runs == 1 else f"{runs} runs"
             self.say(f"  {first.commit[:12]} boot {first.boot}: silent in {times}, {seconds:.3g} s at work")
 
-    def happened(self, state: State, fact: Fact) -> None:
+    def happened(self, state: State, row: Row) -> None:
         """Tell what was learned."""
+        fact = row.fact
         self._state = state
         if not (isinstance(fact, Tried) and self._silent(fact.trial)):
             self._tell_clean()
@@ -141,7 +152,11 @@ class Progress:
                 lines = [f"{culprit[:12]} can't be taken back on the bad end: {reason}"]
             case Reverted(culprit, str(commit)):
                 lines = [f"{culprit[:12]} taken back on the bad end, as {commit[:12]}: is the bug gone there?"]
-            case BootBegan() | Opened() | Resumed() | Answered():
+            case Found(answer):
+                lines = [f"an answer is there, and the time that is left confirms it: {answer_in_words(answer)}"]
+            case Noted(_, text) | Doubted(_, text):
+                lines = [text]
+            case BootBegan() | Opened() | Resumed() | Answered() | Notified():
                 pass
         return lines
 

@@ -12,6 +12,7 @@ import click
 
 from bisectbot import journal, report
 from bisectbot.calibrate.kept import settings_from
+from bisectbot.cli.budget import again, budget, budget_options
 from bisectbot.cli.completion import session_names
 from bisectbot.cli.live import go_on
 from bisectbot.cli.options import (
@@ -27,12 +28,13 @@ from bisectbot.cli.options import (
 )
 from bisectbot.cli.output import Output, json_option
 from bisectbot.cli.wiring import Desk, beliefs_for, open_desk, program_for, versions
+from bisectbot.config.hosts import tag_of
 from bisectbot.errors import ConfigError
 from bisectbot.facts import Opened, Resumed, Row, State, replay
 from bisectbot.journal import Journal
 from bisectbot.lab import Host, LabHost
 from bisectbot.model import Terms
-from bisectbot.plan import Plan, RangeRequest, SearchRecipe, check_range
+from bisectbot.plan import Budget, Plan, RangeRequest, SearchRecipe, check_range
 from bisectbot.report.machine import Described, described
 from bisectbot.search.prior import default_rules
 from bisectbot.session import find_folder, new_folder
@@ -57,7 +59,8 @@ _HOUR, _MINUTE = 3600.0, 60.0  # seconds
     show_default=True,
     help="The probability of the culprit that ends the search.",
 )
-@click.option("--max-hours", type=click.FloatRange(0, min_open=True), metavar="H", help="Then it pauses; resumable.")
+@budget_options
+@click.option("--no-confirm", is_flag=True, help="Don't use time that is left to make the answer surer.")
 @click.option(
     "--prior",
     "priors",
@@ -108,7 +111,7 @@ def run(output: Output, /, **said: Any) -> None:  # noqa: ANN401  click's option
     opened = Opened(plan, versions(desk, plan))  # a missing compiler is told before a session is begun
     folder = new_folder(said["logs"], plan.range_.bad, desk.clock.wall(), said["session"])
     folder.path.mkdir(parents=True)
-    go_on(output, desk, folder, lambda book: [book.append(desk.clock.wall(), opened)])
+    go_on(output, desk, folder, lambda book: [book.append(desk.clock.wall(), opened, desk.clock.now())])
 
 
 @click.command()
@@ -116,9 +119,19 @@ def run(output: Output, /, **said: Any) -> None:  # noqa: ANN401  click's option
 @logs_option
 @click.option("--hosts", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Another hosts.toml.")
 @click.option("--plan", "plan_only", is_flag=True, help="Only say what would be done next, and why.")
+@budget_options
 @json_option
 @click.pass_obj
-def resume(output: Output, session: str | None, logs: Path, hosts: Path | None, *, plan_only: bool) -> None:
+def resume(
+    output: Output,
+    /,
+    session: str | None,
+    logs: Path,
+    hosts: Path | None,
+    *,
+    plan_only: bool,
+    **said: Any,  # noqa: ANN401
+) -> None:
     """Go on with a session that was stopped or killed, by default the latest. Nothing that was finished is repeated."""
     folder = find_folder(logs, session)
     state = replay(journal.read(folder.journal))
@@ -127,15 +140,25 @@ def resume(output: Output, session: str | None, logs: Path, hosts: Path | None, 
     desk = open_desk(state.plan.tree, hosts)
     if plan_only:
         _show_plan(output, desk, state)
-    go_on(output, desk, folder, lambda book: _resume(book, desk))
+    given = budget(said, desk.clock.wall())
+    go_on(output, desk, folder, lambda book: _resume(book, desk, given))
 
 
-def _resume(book: Journal, desk: Desk) -> Iterable[Row]:
+def _resume(book: Journal, desk: Desk, given: Budget | None) -> Iterable[Row]:
     rows = book.rows()
     state = replay(rows)
-    if state is not None and state.answered:
+    if state is None or state.answered:
         return rows
-    return [*rows, book.append(desk.clock.wall(), Resumed())]
+    now = desk.clock.wall()
+    fact = Resumed(given or _renewed(state, now))
+    return [*rows, book.append(now, fact, desk.clock.now())]
+
+
+def _renewed(state: State, now: float) -> Budget | None:
+    """Return the budget that follows one whose end has come; None where it simply goes on."""
+    over = state.paused is not None and state.paused.why == "budget"
+    renewed = again(state.budget, now)
+    return renewed if over and renewed != state.budget else None
 
 
 def _show_plan(output: Output, desk: Desk, state: State) -> None:
@@ -159,7 +182,17 @@ def _plan(desk: Desk, said: dict[str, Any]) -> Plan:
     _check_signature(probe.signature)
     probe = replace(probe, args=(*_calibrated(said, probe, host), *probe.args))
     recipe = probe_recipe(probe, program_for(desk, host.arch, probe.reproducer))
-    return Plan(desk.tree, range_, build, recipe, host, names, _search(desk, said, probe))
+    return Plan(
+        desk.tree,
+        range_,
+        build,
+        recipe,
+        host,
+        names,
+        _search(desk, said, probe),
+        budget=budget(said, desk.clock.wall()) or Budget(),
+        tag=tag_of(words.host),
+    )
 
 
 def _calibrated(said: dict[str, Any], probe: ProbeWords, host: Host) -> tuple[str, ...]:
@@ -182,17 +215,17 @@ def _search(desk: Desk, said: dict[str, Any], probe: ProbeWords) -> SearchRecipe
     rules = prior_rules([text for text in said["priors"] if text != _NO_PRIORS], desk.graph)
     return SearchRecipe(
         confidence=said["confidence"],
-        max_seconds=said["max_hours"] and said["max_hours"] * _HOUR,
         priors=(*ours, *rules),
         background=said["background"] / _HOUR,
         show_within=said["show_within"] * _MINUTE,
         revert=not said["no_revert"],
+        confirm=not said["no_confirm"],
     )
 
 
 def _refuse_odds(said: dict[str, Any]) -> None:
     """Raise ConfigError for an option that a plain bisection has no use for."""
-    asked = {"--prior": said["priors"], "--max-hours": said["max_hours"], "--background": said["background"]}
+    asked = {"--prior": said["priors"], "--background": said["background"], "--no-confirm": said["no_confirm"]}
     if unused := [option for option, value in asked.items() if value]:
         raise ConfigError(
             f"{unused[0]} and --runs: a plain bisection has no odds", hint="leave --runs out to search by probability"

@@ -23,9 +23,9 @@ from bisectbot.cli.options import (
 from bisectbot.cli.output import Exit, Output, json_option
 from bisectbot.cli.progress import waiting
 from bisectbot.cli.wiring import Bench, Desk, bench, open_desk, program_for, stages
+from bisectbot.crew import BootAsk
 from bisectbot.errors import InfraError
 from bisectbot.lab import Homed
-from bisectbot.loop import BootAsk
 from bisectbot.model import BuildBroken, Ending, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial, Verdict
 from bisectbot.plan import Plan, check_kernel_tree
 from bisectbot.ports import Deadline

@@ -77,6 +77,11 @@ class Config:
         )
 
 
+def tag_of(wanted: str | None) -> str:
+    """Return the tag of a --host tag:WORD, else nothing."""
+    return wanted.removeprefix(_TAG) if wanted is not None and wanted.startswith(_TAG) else ""
+
+
 def load(chosen: Path | None = None) -> Config:
     """Read `chosen`, or the hosts.toml in force; ConfigError lists all that is wrong with it."""
     file = chosen or hostsfile.find()

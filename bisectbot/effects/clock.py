@@ -16,6 +16,10 @@ class SystemClock:
         """Return seconds since the epoch."""
         return time.time()
 
+    def asleep(self) -> float:
+        """Return the seconds that the machine was suspended since it was started."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
     def sleep(self, seconds: float) -> None:
         """Wait; a negative time is no time."""
         time.sleep(max(0.0, seconds))

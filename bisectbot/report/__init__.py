@@ -21,7 +21,7 @@ from bisectbot.report.document import BISECT_LOG, HTML, MAIL, MARKDOWN, ODDS, Re
 from bisectbot.report.meaning import ending_name
 from bisectbot.report.numbers import odds_json
 from bisectbot.report.session import Fault, Interrupted, Outcome, OutOfTime, Session, Step, Working
-from bisectbot.report.summary import plain_lines, summary_json
+from bisectbot.report.summary import answer_in_words, plain_lines, summary_json
 
 __all__ = [
     "BISECT_LOG",
@@ -37,6 +37,7 @@ __all__ = [
     "Session",
     "Step",
     "Working",
+    "answer_in_words",
     "draw_up",
     "ending_name",
     "files",

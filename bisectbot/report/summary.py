@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from bisectbot.model import Culprit, EndUnproven, Verdict
+from bisectbot.model import Answer, Culprit, EndUnproven, Stuck, Verdict
 from bisectbot.odds import Odds
 from bisectbot.report.belief import statement
 from bisectbot.report.chances import OLDER, equation, how_often
@@ -71,6 +71,17 @@ def _machine(machine: RealMachine | None) -> dict[str, object] | None:
             for one in machine.rescues
         ],
     }
+
+
+def answer_in_words(answer: Answer) -> str:
+    """Return what an answer comes to, in a few words."""
+    match answer:
+        case Culprit(commit):
+            return f"the first bad commit is {commit}"
+        case Stuck(candidates):
+            return f"one of {len(candidates)} commits"
+        case EndUnproven(commit, expected):
+            return f"{commit[:12]} isn't {expected}"
 
 
 def plain_lines(report: Report) -> tuple[str, ...]:
