@@ -10,7 +10,7 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 from bisectbot.course import Course
 from bisectbot.crew import BootAsk, Facts, Show, Stages, Work
@@ -32,6 +32,7 @@ from bisectbot.facts import (
     Tried,
     apply,
 )
+from bisectbot.flight import Done, Flight
 from bisectbot.forecast import in_words, seconds_of_budget
 from bisectbot.lab import Homed
 from bisectbot.model import Answer, Culprit, Ending, Kernel, Trial
@@ -40,14 +41,6 @@ from bisectbot.search.wanted import Search, Test, Wanted
 
 BEAT = 5.0  # seconds
 _GRACE = 8.0  # seconds for what was asked to end and has to be left alone if it doesn't
-
-
-@dataclass(frozen=True)
-class Done:
-    """A slot is idle again; `error` if it failed for good."""
-
-    work: Work
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -71,17 +64,17 @@ class Bot:
     facts: Facts
     clock: Clock
     show: Show
-    slots: dict[str, Executor]  # "build" and "boot", one thread each
+    slots: InitVar[dict[str, Executor]]  # "build" and "boot", one thread each
     pulse: Callable[[], None] = lambda: None  # a sign of life
     beat: float = BEAT  # seconds at most from one to the next
     # a SimpleQueue may be put into from a signal handler
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
-    flight: dict[str, Work] = field(default_factory=dict)  # by stage
-    heard: dict[str, float] = field(default_factory=dict)  # by stage: when it last told something
+    flight: Flight = field(init=False)
     left: bool = False  # whether the boot that is in flight was asked to end
     abandoned: bool = False  # whether a stage wouldn't end: its thread is still there
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, slots: dict[str, Executor]) -> None:
+        self.flight = Flight(slots, self.clock)
         self._course = Course(self.clock)
 
     def run(self) -> State:
@@ -122,7 +115,7 @@ class Bot:
 
     def _finish(self, answer: Answer) -> None:
         """Answer, once no kernel is up that could still speak against it: until then what it says is waited for."""
-        if "boot" in self.flight:
+        if self.flight.boot:
             self._leave()
             self._listen()
         elif self._spare(answer):
@@ -147,7 +140,7 @@ class Bot:
     @property
     def _out_of_budget(self) -> bool:
         most = self.state.budget.max_boots
-        booted = most is not None and self.state.spent_boots >= most and "boot" not in self.flight
+        booted = most is not None and self.state.spent_boots >= most and not self.flight.boot
         return booted or self._seconds_left == 0
 
     def _end_budget(self) -> None:
@@ -183,20 +176,20 @@ class Bot:
     @property
     def _booted(self) -> str | None:
         """The commit whose kernel is up, if its runs can go on for as long as they are wanted."""
-        flying = self.flight.get("boot")
+        flying = self.flight.boot
         return flying.commit if flying and self.stages.leavable and not self.left else None
 
     def _start(self, wanted: Wanted) -> None:
         """Give idle slots the first thing of theirs that is wanted; a boot that isn't wanted any more is left."""
         now, *_ = wanted.tests
-        flying = self.flight.get("boot")
+        flying = self.flight.boot
         if flying and (now.fresh or flying.commit != now.commit):
             self._leave()
         for test in wanted.tests:
             built = self.state.builds.get(test.commit)
             if built is None or not self.stages.ready(built):
                 self._fly("build", test.commit, self._build_job(test.commit))
-            elif isinstance(built, Kernel) and test == now and "boot" not in self.flight:
+            elif isinstance(built, Kernel) and test == now and not self.flight.boot:
                 self._boot(built, test)
 
     def _boot(self, kernel: Kernel, test: Test) -> None:
@@ -222,13 +215,10 @@ class Bot:
         return lambda error: self.events.put(_faulted(Work(stage, commit, 0), error))
 
     def _fly(self, stage: str, commit: str, job: Callable[[], None]) -> None:
-        if stage in self.flight:
-            return
-        work = Work(stage, commit, self.clock.now())
-        self.flight[stage], self.heard[stage] = work, work.since
-        self.show.began(work)
-        future = self.slots[stage].submit(job)
-        future.add_done_callback(lambda done: self.events.put(Done(work, done.exception())))
+        if stage not in self.flight.works:
+            work = Work(stage, commit, self.clock.now())
+            self.show.began(work)
+            self.flight.start(work, job, self.events.put)
 
     # --- events
 
@@ -246,21 +236,15 @@ class Bot:
         self.pulse()
         for jump in self._course.jumps():
             self._write(jump)
-        stuck = self._stuck()
+        stuck = self.flight.stuck(self.stages.silence)
         if stuck is not None and not self.state.paused:
-            told = in_words(self.clock.now() - self.heard[stuck.stage])
+            told = in_words(self.flight.silent(stuck))
             self._failed(stuck, Overdue(f"nothing was heard of it for {told}"), _GRACE)
-
-    def _stuck(self) -> Work | None:
-        """Return work that has told nothing for so long that none of its own deadlines can have held."""
-        now = self.clock.now()
-        late = (work for work in self.flight.values() if now - self.heard[work.stage] > self.stages.silence(work.stage))
-        return next(late, None)
 
     def _note(self, event: Event) -> None:
         match event:
             case Done(work, error):
-                del self.flight[work.stage]
+                self.flight.over(event)
                 if error is not None:
                     self._failed(work, error)
             case Stop(why, grace):
@@ -269,18 +253,8 @@ class Bot:
             case _:
                 # any run but a silent one ends the boot
                 self.left |= isinstance(event, Tried) and event.trial.ending is not Ending.CLEAN
-                self._hear(event)
+                self.flight.hear(event)
                 self._write(event)
-
-    def _hear(self, fact: Fact) -> None:
-        """Take note of which stage a fact is a sign of life of."""
-        match fact:
-            case Tried() | CameHome():
-                self.heard["boot"] = self.clock.now()
-            case Faulted(_, stage):
-                self.heard[stage] = self.clock.now()
-            case _:
-                pass
 
     def _failed(self, work: Work, error: BaseException, grace: float | None = None) -> None:
         """A fault that lasts stops the session; it never becomes a verdict."""
@@ -304,10 +278,11 @@ class Bot:
                 event = self.events.get(timeout=self.beat if deadline is None else min(self.beat, deadline.remaining))
             except queue.Empty:
                 if deadline is not None and deadline.passed:
-                    self.flight, self.abandoned = {}, True
+                    self.flight.abandon()
+                    self.abandoned = True
                 continue
             if isinstance(event, Done):
-                self.flight.pop(event.work.stage, None)
+                self.flight.over(event)
             elif isinstance(event, Built | Tried | CameHome | Notified):
                 self._write(event)
 

@@ -24,7 +24,8 @@ _ROWS = (
     ("facts", "netboot", "power", "report"),
     ("boot", "build", "doubt", "forecast", "journal", "probe", "search"),
     ("course", "crew"),
-    ("doctor", "loop"),
+    ("doctor", "flight"),
+    ("loop",),
     ("scribe", "stages"),
 )
 _EFFECTS_SEE = {"errors", "lab", "model", "ports", "reach", "visible"}  # and nobody but cli/ sees them

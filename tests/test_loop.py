@@ -15,6 +15,7 @@ from worlds import MERGES, Lab
 
 from bisectbot.errors import DiskFull, HostSick, InfraError
 from bisectbot.facts import Faulted, Noted, Opened, Resumed, Row, State, Tried, replay
+from bisectbot.flight import Flight
 from bisectbot.loop import Bot, Stop
 from bisectbot.model import Answer, Culprit, Ending, EndUnproven, Range, Stuck, Terms, Verdict
 from bisectbot.plan import Budget
@@ -310,7 +311,7 @@ def test_what_a_running_kernel_still_says_is_heard_before_the_answer(lab: Maker)
     here = lab(dict(line(3)))
     late, bad = _Late(), here.history["c02"]
     bot = here.bot(here.plan(), _LeftStages(World(bad=frozenset({bad})), late), [])
-    bot.search, bot.slots = _Hasty(bad), {"build": Inline(), "boot": late}
+    bot.search, bot.flight.slots = _Hasty(bad), {"build": Inline(), "boot": late}
     late.noise = lambda: bot.events.put(Faulted(bad, "build", "a turn of the loop"))
     assert _answer(bot.run()) == Stuck((bad,))
 
@@ -359,7 +360,7 @@ def _hanging(lab: Maker) -> tuple[Bot, FakeClock]:
     here = lab(dict(line(8)))
     bot = here.bot(here.plan(), _Deaf(World(bad=here.with_bug_from("c05"))), [])
     late, clock = _Late(), FakeClock()
-    bot.slots, bot.clock = {"build": late, "boot": late}, clock
+    bot.clock, bot.flight = clock, Flight({"build": late, "boot": late}, clock)
     # the clock moves whenever the bot gives a sign of life, so that nobody has to wait
     bot.pulse, bot.beat = (lambda: clock.sleep(5)), 0.001
     late.noise = lambda: bot.events.put(Noted("host", "a turn of the loop"))
@@ -403,7 +404,7 @@ def test_a_clock_that_is_set_is_noted_and_costs_no_budget(lab: Maker) -> None:
     rows = [Row(wall(), Opened(plan, {}), 1, clock.now())]
     bot = here.bot(plan, FakeStages(World(bad=here.with_bug_from("c05"))), rows)
     bot.clock = clock
-    bot.__post_init__()
+    bot.__post_init__(bot.flight.slots)
     bot.pulse = lambda: offset.__setitem__(0, next(jumped, 3600.0))
     state = bot.run()
     assert _answer(state) == Culprit(here.history["c05"])
