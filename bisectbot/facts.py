@@ -183,6 +183,7 @@ class State:
     spent_boots: int = 0
     tick: float | None = None  # of the latest row
     found: Found | None = None
+    found_at: float = 0.0  # `worked` at that time
     notes: tuple[Noted, ...] = ()
     doubted: tuple[Doubted, ...] = ()
     resumes: int = 0
@@ -270,7 +271,7 @@ def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911, PLR0912  
         case Doubted():
             return _void(state, fact)
         case Found():
-            return replace(state, found=fact)
+            return replace(state, found=fact, found_at=state.worked)
         case Paused():
             return replace(state, paused=fact)
         case Answered():

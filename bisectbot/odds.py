@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bisectbot.fit import Forecast
 from bisectbot.model import Judgement, NotYet
 
 
@@ -91,6 +92,16 @@ class Cleared:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """The fewest commits that together have 95 %: how many, and the likeliest of them; `older`: that is one of them."""
+
+    number: int
+    commits: tuple[str, ...]
+    probability: float
+    older: bool = False
+
+
+@dataclass(frozen=True)
 class WhatIf:
     """One more thing that could be seen on a commit, and the probability that the culprit would have then."""
 
@@ -122,6 +133,10 @@ class Odds:
     silence_needed: float | None = None  # seconds on one commit that leave the allowed chance that it has the bug
     parents: tuple[Cleared, ...] = ()  # of the culprit, once there is one: those in the range
     what_ifs: tuple[WhatIf, ...] = ()  # likewise
+    ahead: Forecast | None = None  # what is still to do; None: nothing
+    holding: Holding | None = None  # None: nothing fired so far
+    goal: float | None = None  # the probability that is worked for, if it isn't the one that was asked for
+    confirmed: str = ""  # the commit of an answer that is being confirmed, or was until the search stopped
     flat: float | None = None  # likewise: its probability if all commits had been equally likely beforehand
 
     def of(self, commit: str) -> Tested | None:

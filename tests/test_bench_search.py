@@ -17,11 +17,13 @@ import pytest
 from bench.searching import crew, decision, kernelgraph
 from bench.searching.bisects import Mark, halve
 from bench.searching.bound import bound, needed_bits
+from bench.searching.foreseeing import Told, calibration
 from bench.searching.measure import OURS, POLICIES, Job, Tally, one_trial, work
 from bench.searching.reference import adaptive
 from bench.searching.sheet import Sheet, row
 from bench.searching.targets import targets
 from bench.searching.world import CELLS, GOOD, Cell, Ending, Lab, Prices, Twist, draw
+from bisectbot.fit import Forecast
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -253,6 +255,29 @@ def test_the_command_prints_json() -> None:
     assert {"builds", "boots", "wrong", "wrong_spread", "none", "of_earlier"} <= set(_rows(told)[0])
     assert all({"what", "measured", "reached"} == set(one) for one in told["targets"])
     assert told["decision"] is None
+
+
+def test_the_forecast_is_measured_beside_what_came() -> None:
+    """Ratios by stage, calibration by what was said: of searches, and of plain bisections."""
+    done = _bench("--forecast", "--cells", "128:0.95", "--trials", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for kind in ("search", "bisection"):
+        assert all(abs(one["median"]) < 1.5 and one["told"] > 0 for one in told[kind]["stages"])
+        tenths = told[kind]["calibration"]
+        assert all(0 <= one["share"] <= 1 and one["told"] > 0 for one in tenths)
+        assert tenths[-1]["share"] > 0.5
+    assert "no fire yet" in {one["stage"] for one in told["search"]["stages"]}
+    table = _bench("--forecast", "--cells", "128:0.95", "--trials", "1").stdout
+    assert "search: of the forecasts that said so, these fitted" in table
+
+
+def test_what_fitted_is_counted_by_what_was_said() -> None:
+    """A tenth holds the share that fitted; what was said after the budget was over isn't counted."""
+    ahead = Forecast(100.0, 0.3, 5.0)
+    said = [(0.85, True), (0.89, False), (0.81, True), (0.99, True), (0.05, False), (None, False)]
+    rows = calibration([Told("1 fire", ahead, 120.0, 5.0, chance, fitted) for chance, fitted in said])
+    assert [(row.low, row.told, round(row.share, 2)) for row in rows] == [(0.0, 1, 0.0), (0.8, 3, 0.67), (0.9, 1, 1.0)]
 
 
 def test_the_command_takes_a_twist_and_prints_a_table() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from bisectbot.facts import Built, Fact, Opened, Reverted, Row, State, Tried, re
 from bisectbot.model import BrokenBy, BuildBroken, Ending, Judgement, NotYet, Range, Trial, Verdict
 from bisectbot.odds import Odds
 from bisectbot.plan import SearchRecipe
-from bisectbot.search import evidence, telling
+from bisectbot.search import evidence, foresight, telling
 from bisectbot.search.evidence import Evidence
 from bisectbot.search.past import View
 from bisectbot.search.policy import Action, Costs, Found, choose
@@ -156,20 +157,23 @@ def test_what_is_left_is_finite(kind: str, size: int, seed: int) -> None:
         costs = Costs(120.0, 30.0, frozenset(silent), silent[-1] if silent else None)
         step = choose(one, knowledge, costs)
         if isinstance(step, Action):
-            left = telling.left(seen_as(one), read(knowledge, costs), step)
+            left = foresight.left(seen_as(one), read(knowledge, costs), step)
             assert 0 < left.steps < 100 + math.log2(size)
             proven = knowledge.seen.get(one.bad, Seen()).fires >= one.settings.first_fires
             assert (left.seconds is not None) is proven
             assert left.seconds is None or 0 < left.seconds < math.inf
+            assert 0 < left.ahead.seconds < math.inf
+            assert 0 < left.ahead.spread < 1
+            assert left.ahead.guess is not bool(knowledge.seen.get(one.bad, Seen()).fires)
 
 
 def test_less_is_left_where_more_is_known() -> None:
     """A range of a thousand takes longer than one of ten, and a half that is ruled out is a step less."""
 
-    def left(one: Problem, knowledge: Knowledge) -> telling.Left:
+    def left(one: Problem, knowledge: Knowledge) -> foresight.Left:
         step = choose(one, knowledge, Costs(120.0, 30.0))
         assert isinstance(step, Action)
-        return telling.left(seen_as(one), read(knowledge), step)
+        return foresight.left(seen_as(one), read(knowledge), step)
 
     short, long = problem(10), problem(1000)
     few, many = (left(one, Knowledge({one.bad: PROVEN})) for one in (short, long))
@@ -181,18 +185,54 @@ def test_less_is_left_where_more_is_known() -> None:
     assert few.seconds < half.seconds < many.seconds
 
 
+def test_the_check_at_the_end_is_part_of_the_forecast() -> None:
+    """What it takes to build and run the bad end without the culprit; less once some of that was seen."""
+    one, knowledge = problem(100), Knowledge({99: PROVEN})
+    step = choose(one, knowledge, Costs(120.0, 30.0))
+    assert isinstance(step, Action)
+    without = foresight.left(seen_as(one), read(knowledge), step).ahead
+    whole = foresight.left(replace(seen_as(one), check=True), read(knowledge), step).ahead
+    assert whole.seconds > without.seconds + 150
+    assert whole.boots >= without.boots + 1
+    belief = believe(one, knowledge)
+    rest = foresight.check_ahead(one, belief, read(knowledge), Seen(), built=False)
+    half = Seen(((rest.seconds / 4, 0),))
+    assert foresight.check_ahead(one, belief, read(knowledge), half, built=True).seconds < rest.seconds
+
+
+def test_the_unsure_price_of_a_first_build_widens_the_forecast() -> None:
+    """Before a session has built something itself, what a build takes is a guess."""
+    state = session(LINE, *FIRES)
+    taken = replace(a_kernel(NAMES[11]), from_store=True)
+    guess = evidence.read(session(LINE, *FIRES, Built(taken)), LINE.dag, None)
+    known = evidence.read(session(LINE, *FIRES, Built(replace(taken, from_store=False, seconds=60.0))), LINE.dag, None)
+    assert evidence.read(state, LINE.dag, None).unsure == guess.unsure > known.unsure > 0
+
+
+def test_what_holds_most_is_few_commits() -> None:
+    """Of twelve alike nearly all; after a silence in the middle about half of them."""
+    few, _ = told(LINE, *FIRES)
+    assert few.holding is not None
+    assert few.holding.number in (11, 12)
+    assert few.holding.probability >= 0.95
+    half, _ = told(LINE, *FIRES, *(ran(NAMES[5], boot, 200.0) for boot in (7, 8, 9)))
+    assert half.holding is not None
+    assert half.holding.number == 6
+    assert set(half.holding.commits) == set(NAMES[6:])
+
+
 def test_bits_of_a_choice() -> None:
     """A coin has one, eight commits three, certainty and what is impossible none."""
-    assert telling.entropy_of(np.full(8, 1 / 8)) == pytest.approx(3)
-    assert telling.entropy_of(np.array([0.5, 0.0, 0.5])) == pytest.approx(1)
-    assert telling.entropy_of(np.array([1.0, 0.0])) == 0
+    assert foresight.entropy_of(np.full(8, 1 / 8)) == pytest.approx(3)
+    assert foresight.entropy_of(np.array([0.5, 0.0, 0.5])) == pytest.approx(1)
+    assert foresight.entropy_of(np.array([1.0, 0.0])) == 0
 
 
 def test_the_first_guess_is_about_the_middle() -> None:
     """What may be built meanwhile; of a range of one commit there is nothing to guess."""
-    (place,) = telling.first_guess(problem(64), Costs(120.0, 30.0))
+    (place,) = foresight.first_guess(problem(64), Costs(120.0, 30.0))
     assert 20 <= place <= 44
-    assert telling.first_guess(problem(1), Costs(120.0, 30.0)) == ()
+    assert foresight.first_guess(problem(1), Costs(120.0, 30.0)) == ()
 
 
 # --- everything

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 
-from bench.searching import decision, sheet, targets
+from bench.searching import decision, foreseeing, sheet, targets
 from bench.searching.crew import Crew
 from bench.searching.measure import OURS, POLICIES, Job
 from bench.searching.progress import Progress
@@ -35,12 +35,16 @@ _WHOLE, _WHOLE_PEERS = 2000, {"git-bayesect": 100}
 _TWISTS = (Twist(sigma=0.5), Twist(older=0.05), Twist(untestable=0.1))
 _PRICES = (Prices(30, 5), Prices(600, 180))  # a VM with ccache; a board
 _DECISION = 15_000
+_FORECASTS = 20  # searches in each cell
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = _parser().parse_args(argv)
     began = time.monotonic()
+    if options.forecast:
+        _forecast(options)
+        return
     sheets = [] if options.decision else list(_sheets(options, began))
     found = _decision(options) if options.decision or options.all else None
     reached = targets.targets(sheets) + (decision.targets(found) if found else [])
@@ -60,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("--quick", action="store_true", help="a fair sample of everything below two minutes")
     kind.add_argument("--all", action="store_true", help="the whole: many trials, twists, prices, decisions (an hour)")
     kind.add_argument("--decision", action="store_true", help=f"the time of a decision on {_DECISION} commits alone")
+    kind.add_argument("--forecast", action="store_true", help="how good forecasts are: 20 trials in each of 8 cells")
     parser.add_argument("--cells", type=_cells, default=CELLS, help="COMMITS:P30,... [all 16]")
     parser.add_argument("--trials", type=_positive, help="in each cell, for each policy [200; --quick: what fits]")
     parser.add_argument("--policies", type=_policies, default=POLICIES, help=f"with commas [{','.join(POLICIES)}]")
@@ -116,6 +121,18 @@ def _trials(options: argparse.Namespace, policy: str) -> int:
     if options.quick:
         return _QUICK_ROUND if policy == OURS else _QUICK_PEERS.get(policy, _QUICK_CHEAP)
     return _WHOLE_PEERS.get(policy, _WHOLE) if options.all else 200
+
+
+def _forecast(options: argparse.Namespace) -> None:
+    """Measure the forecasts and print them."""
+    cells = foreseeing.CELLS if options.cells is CELLS else options.cells
+    world, prices = Twist(options.sigma, options.boot_sigma), Prices(options.build, options.boot)
+    sample = foreseeing.Sample(cells, options.trials or _FORECASTS, prices, world, options.seed)
+    searches, bisections = foreseeing.measured(sample, options.jobs)
+    if options.json:
+        print(json.dumps({"search": foreseeing.plain(searches), "bisection": foreseeing.plain(bisections)}))
+        return
+    print(f"{foreseeing.text(searches, 'search')}\n\n\n{foreseeing.text(bisections, 'bisect 3x30s')}")
 
 
 def _decision(options: argparse.Namespace) -> decision.Decision:

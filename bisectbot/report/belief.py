@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bisectbot.model import Culprit, EndUnproven, Stuck
-from bisectbot.odds import Odds, WhatIf
+from bisectbot.odds import Holding, Odds, WhatIf
 from bisectbot.report.ahead import plan
 from bisectbot.report.chances import OLDER, equation, figure, how_often, probability, span
 from bisectbot.report.evidence import count, named
@@ -61,6 +61,8 @@ def belief(session: Session) -> Belief | None:
 def statement(session: Session, odds: Odds) -> str:
     """Return the best that can be said by now."""
     wanted = f"asked for: {figure(odds.confidence)}"
+    if odds.goal is not None:
+        wanted += f"; being confirmed up to {figure(odds.goal)}"
     match session.outcome:
         case Culprit():
             return f"{equation('culprit', culprit_probability(session, odds))} ({wanted})."
@@ -69,6 +71,9 @@ def statement(session: Session, odds: Odds) -> str:
             return f"{equation(name, odds.group_probability if chance is None else chance)} ({wanted})."
         case EndUnproven() if odds.rate.fires:
             return f"{equation(OLDER, odds.older)} ({wanted})."
+        case _ if odds.confirmed and odds.suspects and odds.suspects[0].commit == odds.confirmed:
+            name = named(session, odds.confirmed)
+            return f"An answer is there: {name}, {equation('culprit', odds.suspects[0].probability)} ({wanted})."
         case _ if not odds.rate.fires:
             return "Nothing fired so far, so nothing is known of any commit but what was assumed beforehand."
         case _:
@@ -80,6 +85,24 @@ def culprit_probability(session: Session, odds: Odds) -> float:
     outcome = session.outcome
     told = outcome.probability if isinstance(outcome, Culprit) else None
     return odds.group_probability if told is None else told
+
+
+def holding_in_words(holding: Holding) -> str:
+    """Return `on 3 commits: 1234567890ab, ...`."""
+    what = [count(holding.number, "commit")] if holding.number else []
+    what += [f'"{OLDER}"'] if holding.older else []
+    names = ", ".join(commit[:12] for commit in holding.commits)
+    rest = holding.number - len(holding.commits)
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"on {' and '.join(what)}" + (f": {names}{more}" if names else "")
+
+
+def best(session: Session, odds: Odds) -> str:
+    """Return the best statement before an answer, without a full stop, as a headline has it."""
+    if not odds.rate.fires:
+        return "nothing fired so far"
+    said = _best(session, odds)
+    return f"{said[0].lower()}{said[1:]}"
 
 
 def _best(session: Session, odds: Odds) -> str:
@@ -123,6 +146,8 @@ def _facts(session: Session, odds: Odds) -> Iterator[tuple[str, str]]:
     yield OLDER, f"probability {figure(odds.older)}"
     for parent in odds.parents:
         yield f"parent {parent.commit[:12]}", cleared_in_words(parent)
+    if odds.holding is not None and not isinstance(session.outcome, Culprit | Stuck | EndUnproven):
+        yield f"{figure(odds.holding.probability)} of the probability", holding_in_words(odds.holding)
     if odds.reverted is not None:
         yield f"the {bad} end without the culprit", reverted_in_words(odds.reverted)
     if odds.shrunk is not None:

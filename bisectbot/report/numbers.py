@@ -5,18 +5,30 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 
+from bisectbot.fit import Fit
 from bisectbot.model import Judgement
 from bisectbot.odds import Odds, Tested
 
 
-def odds_json(odds: Odds) -> dict[str, object]:
-    """Return the odds made of JSON's own types: full hashes, seconds, probabilities; null where nobody knows."""
+def odds_json(odds: Odds, fit: Fit | None = None) -> dict[str, object]:
+    """Return the odds made of JSON's own types: full hashes, seconds, probabilities; null where nobody knows.
+
+    `fits`: the probability that what is ahead fits into the budget; null without one.
+    """
     found = {
         **asdict(odds),
         "rate": {**asdict(odds.rate), "mean_seconds": odds.rate.mean_seconds, "interval": 0.95},
+        **fit_json(fit),
         "tested": [_tested(one) for one in odds.tested],
     }
     return {name: _plain(value) for name, value in found.items()}
+
+
+def fit_json(fit: Fit | None) -> dict[str, object]:
+    """Return what is left of the budget, and the probability that it is enough; null where there is none."""
+    if fit is None:
+        return {"fits": None, "seconds_of_budget": None, "boots_of_budget": None}
+    return {"fits": round(fit.chance, 4), "seconds_of_budget": fit.seconds, "boots_of_budget": fit.boots}
 
 
 def _tested(one: Tested) -> dict[str, object]:

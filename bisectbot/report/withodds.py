@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisectbot.model import EndUnproven, Stuck, Verdict
 from bisectbot.odds import Odds
 from bisectbot.report.ahead import forecast
-from bisectbot.report.belief import statement
-from bisectbot.report.chances import OLDER, how_often
+from bisectbot.report.belief import holding_in_words, statement
+from bisectbot.report.chances import OLDER, figure, how_often
 from bisectbot.report.evidence import count, named
 from bisectbot.report.seen import reverted_in_words, runs_for
 from bisectbot.report.session import Session
@@ -102,8 +102,13 @@ def so_far(session: Session) -> tuple[str, ...]:
     odds = session.odds
     if odds is None:
         return ()
-    ahead = forecast(odds)
-    return statement(session, odds), f"{ahead[0].upper()}{ahead[1:]}."
+    few = odds.holding
+    held = (f"{_sentence(figure(few.probability))} of the probability is {holding_in_words(few)}.",) if few else ()
+    return statement(session, odds), *held, f"{_sentence(forecast(odds))}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def unproven(session: Session, odds: Odds, outcome: EndUnproven) -> Words | None:

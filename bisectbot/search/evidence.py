@@ -14,21 +14,26 @@ from bisectbot.search.posterior import GOOD, Knowledge, Seen
 from bisectbot.verdict import untestable
 
 _BUILD, _BOOT = 120.0, 15.0  # seconds, before the session has seen any of its own
+_UNSURE, _UNKNOWN = 0.2, 0.9  # spread of log(price) once the session has built something, and before: assumed
 _RUN = 1.0  # seconds of exposure that a run is taken to have before one was seen
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a state says: the evidence itself, what the next step costs, and how long a run is."""
+    """What a state says: the evidence itself, what the next step costs, and how long a run is.
+
+    `unsure`: the spread of log(price) of the steps to come, for what is expected of them in all.
+    """
 
     knowledge: Knowledge
     costs: Costs
     run_seconds: float  # exposure of one run that stays silent
+    unsure: float = 0.0
 
 
 def read(state: State, dag: Dag, booted: str | None) -> Evidence:
     """Return the evidence; `booted`: the commit whose kernel is up and silent."""
-    return Evidence(_knowledge(state, dag, booted), _costs(state, dag, booted), run_seconds(state))
+    return Evidence(_knowledge(state, dag, booted), _costs(state, dag, booted), run_seconds(state), _unsure(state))
 
 
 def seen(trials: Collection[Trial]) -> Seen:
@@ -80,6 +85,11 @@ def _costs(state: State, dag: Dag, booted: str | None) -> Costs:
         built.add(GOOD)
     up = None if booted is None else _place(state, dag, booted)
     return Costs(_build_seconds(state), _boot_seconds(state), frozenset(built), up, _pace(state))
+
+
+def _unsure(state: State) -> float:
+    kernels = (built for built in state.builds.values() if isinstance(built, Kernel))
+    return _UNSURE if any(not built.from_store for built in kernels) else _UNKNOWN
 
 
 def _build_seconds(state: State) -> float:

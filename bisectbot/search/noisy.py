@@ -15,16 +15,16 @@ from bisectbot.model import Answer, Culprit, EndUnproven, Stuck, Verdict
 from bisectbot.odds import Odds
 from bisectbot.plan import Plan, SearchRecipe
 from bisectbot.ports import Ledger
-from bisectbot.search import evidence, telling
+from bisectbot.search import evidence, foresight, telling
 from bisectbot.search.check import seconds_a_boot, silent_enough
+from bisectbot.search.confirm import confirming, shown
 from bisectbot.search.evidence import Evidence
 from bisectbot.search.past import Lens, Past, Sources, View
-from bisectbot.search.policy import Action, Found, best, choose
-from bisectbot.search.posterior import GOOD, believe
+from bisectbot.search.policy import Action, Found, best, choose, longest, mean_seconds
+from bisectbot.search.posterior import GOOD, Seen, believe
 from bisectbot.search.wanted import Test, Wanted
 
 _MOST_RUNS = 1000  # in one boot
-_FLAT = 0.9  # what an answer must have if all commits had been equally likely beforehand
 
 
 class Beliefs:
@@ -32,7 +32,6 @@ class Beliefs:
 
     def __init__(self, recipe: SearchRecipe, past: Past, sources: Sources) -> None:
         self.dag, self.outside = past.dag, past.outside
-        self._confidence = recipe.confidence
         self._lens = Lens(past, recipe, sources)
 
     def read(self, state: State, booted: str | None = None) -> tuple[View, Evidence, Action | Found]:
@@ -45,9 +44,21 @@ class Beliefs:
         if isinstance(step, Action) or step.what != "culprit":
             return view, read, step
         belief = believe(view.flat, read.knowledge)
-        if float(belief.mass[list(step.commits)].sum()) >= min(_FLAT, self._confidence):
-            return view, read, step
+        if float(belief.mass[list(step.commits)].sum()) >= view.flat_enough:
+            return view, read, self._again(state, view, read, step) or step
         return view, read, best(view.flat, read.knowledge, belief, read.costs) or step
+
+    def _again(self, state: State, view: View, read: Evidence, step: Found) -> Action | None:
+        """Return one more run of a culprit that is being confirmed, if it hasn't fired often."""
+        (culprit, *others), costs = step.commits, read.costs
+        if others or not confirming(state) or culprit in read.knowledge.untestable:
+            return None
+        belief = believe(view.problem, read.knowledge)
+        if shown(state, read.knowledge.seen.get(culprit, Seen()), belief, costs):
+            return None
+        fresh, seconds = costs.booted != culprit, longest(belief)
+        cost = costs.setup(culprit, fresh=fresh) + mean_seconds(belief) * costs.pace
+        return Action(culprit, seconds, fresh, cost=cost, why="the culprit itself has to fire more than once")
 
     def odds(self, state: State) -> Odds:
         """Return all that is believed, for people."""
@@ -88,9 +99,9 @@ class Noisy:
     # --- what to do
 
     def _wanted(self, view: View, read: Evidence, action: Action, tests: tuple[Test, ...]) -> Wanted:
-        left = telling.left(view, read, action)
-        steps = max(1, math.ceil(left.steps))
-        return Wanted(tests, steps, left.seconds, says=telling.in_a_line(view.problem, read.knowledge))
+        left = foresight.left(view, read, action)
+        says = telling.in_a_line(view.problem, read.knowledge)
+        return Wanted(tests, max(1, math.ceil(left.steps)), left.seconds, says=says, ahead=left.ahead)
 
     def _test(self, commit: str, seconds: float, read: Evidence) -> Test:
         runs = _MOST_RUNS if self._leavable else math.ceil(seconds / max(1e-3, read.run_seconds))
@@ -110,7 +121,7 @@ class Noisy:
         if now.commit != self._range.bad or read.knowledge.seen.keys() - {view.problem.bad}:
             return ()
         unbuilt = [good for good in self._range.goods if good not in state.builds]
-        guess = telling.first_guess(view.problem, read.costs)
+        guess = foresight.first_guess(view.problem, read.costs)
         return tuple(Test(commit, 1) for commit in (*unbuilt, *(self._dag.commits[place] for place in guess)))
 
     # --- the end
@@ -135,8 +146,8 @@ class Noisy:
         long = seconds_a_boot(problem, belief, read.costs)
         here = sum(trial.exposure for trial in trials if trial.boot == state.boots)
         test = replace(self._test(commit, max(long - here, long / 10), read), fresh=here >= long)
-        seconds = read.costs.boot + long * read.costs.pace
-        return Wanted((test,), 1, seconds, says="is the bug gone without the culprit?")
+        ahead = foresight.check_ahead(problem, belief, read, seen, built=commit in state.builds)
+        return Wanted((test,), 1, ahead.seconds, says="is the bug gone without the culprit?", ahead=ahead)
 
     def _answer(self, state: State, view: View, read: Evidence, found: Found) -> Answer:
         match found.what:

@@ -12,11 +12,13 @@ from bisectbot.model import Kernel, Range
 from bisectbot.odds import Shrunk
 from bisectbot.plan import SearchRecipe
 from bisectbot.ports import Graph
+from bisectbot.search.confirm import confirming, sharper
 from bisectbot.search.dag import Bools, Dag, Floats
 from bisectbot.search.posterior import Problem, Settings
 from bisectbot.search.prior import HIDDEN, twins, weights
 from bisectbot.search.sight import Sight
 
+_FLAT = 0.9  # what an answer must have if all commits had been equally likely beforehand
 Sources = Callable[[Kernel], frozenset[str] | None]
 
 
@@ -53,6 +55,16 @@ class View:
     flat: Problem
     shrunk: Shrunk | None
     twins: tuple[tuple[str, ...], ...]
+    flat_enough: float = _FLAT  # what an answer must have if all commits had been equally likely beforehand
+    check: bool = False  # whether an answer is checked on the bad end without the culprit
+
+    @property
+    def sharper(self) -> View:
+        """The same where an answer has to be surer by far."""
+        settings = self.problem.settings
+        settings = replace(settings, confidence=sharper(settings.confidence))
+        problem, flat = replace(self.problem, settings=settings), replace(self.flat, settings=settings)
+        return replace(self, problem=problem, flat=flat, flat_enough=sharper(self.flat_enough))
 
 
 class Lens:
@@ -70,7 +82,11 @@ class Lens:
         self._view: View | None = None
 
     def view(self, state: State) -> View:
-        """Return the problem as it is known now."""
+        """Return the problem as it is known now; a sharper one while an answer is being confirmed."""
+        known = self._known(state)
+        return known.sharper if confirming(state) else known
+
+    def _known(self, state: State) -> View:
         ends = tuple(state.builds.get(end) for end in state.plan.range_.ends)
         digests = {commit: built.digest for commit, built in state.builds.items() if isinstance(built, Kernel)}
         key = (ends, tuple(sorted(digests.items())))
@@ -85,7 +101,15 @@ class Lens:
         informed = self._parted(prior.weights, same)
         flat = np.full(len(dag), 1 / len(dag))
         problem = Problem(dag, informed, self._settings)
-        return View(problem, replace(problem, prior=flat), prior.shrunk, same)
+        recipe = self._recipe
+        return View(
+            problem,
+            replace(problem, prior=flat),
+            prior.shrunk,
+            same,
+            flat_enough=min(_FLAT, recipe.confidence),
+            check=recipe.revert,
+        )
 
     def _sight(self, state: State) -> Sight | None:
         built = [state.builds.get(end) for end in state.plan.range_.ends]

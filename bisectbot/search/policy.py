@@ -145,7 +145,7 @@ def _fire_again(problem: Problem, knowledge: Knowledge, belief: Belief, costs: C
     commit = sharpened(problem, knowledge, belief, Wait(action.commit, spent, costs.boot, costs.pace))
     if commit is None:
         return None
-    seconds = _TIMES[-1] * usual_seconds(belief)
+    seconds = longest(belief)
     cost = costs.setup(commit) + usual_seconds(belief) * costs.pace
     return Action(commit, seconds, fires=1.0, cost=cost, why="a better known rate shortens the silence to come")
 
@@ -153,6 +153,11 @@ def _fire_again(problem: Problem, knowledge: Knowledge, belief: Belief, costs: C
 def mean_seconds(belief: Belief) -> float:
     """Return about how long a bad kernel runs from fire to fire."""
     return float(1 / (belief.rates.lam @ belief.rate_shares))
+
+
+def longest(belief: Belief) -> float:
+    """Return the seconds that a run is given at the most."""
+    return float(_TIMES[-1]) * usual_seconds(belief)
 
 
 class _Table:

@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from bisectbot.facts import State
+from bisectbot.fit import Forecast
 from bisectbot.interval import interval
-from bisectbot.model import Judgement, NotYet, Verdict
-from bisectbot.odds import Odds, Proposal, Rate, Reverted, Suspect, Tested
+from bisectbot.model import Culprit, Judgement, NotYet, Verdict
+from bisectbot.odds import Holding, Odds, Proposal, Rate, Reverted, Suspect, Tested
 from bisectbot.report.chances import how_often, probability, span, times
 from bisectbot.search import evidence
+from bisectbot.search.check import silent_enough
 from bisectbot.search.dag import Floats
 from bisectbot.search.evidence import Evidence
+from bisectbot.search.foresight import check_ahead, left
 from bisectbot.search.groups import group_of
 from bisectbot.search.past import View
 from bisectbot.search.policy import (
     Action,
-    Costs,
     Found,
-    best,
     chance_of_silence,
-    choose,
     enough_silence,
-    entropy,
 )
 from bisectbot.search.posterior import GOOD, Belief, Knowledge, Problem, Seen, believe
 from bisectbot.search.whatif import Answer, cleared, what_ifs
 
 _MOST_SUSPECTS = 12
-_LEAST_BITS = 0.2  # of a step: at the end each says less, but few are left
-_GUESSED_MEAN = 10.0  # seconds from fire to fire, before any was seen
-
-
-@dataclass(frozen=True)
-class Left:
-    """What is still to do: steps, and seconds (None before the rate is known)."""
-
-    steps: float
-    seconds: float | None
+_HELD = 0.95  # of the probability
 
 
 # --- verdicts ----------------------------------------------------------------------------------
@@ -99,25 +89,7 @@ def older(knowledge: Knowledge, found: Found) -> Judgement:
     )
 
 
-# --- what is still to do -----------------------------------------------------------------------
-
-
-def left(view: View, read: Evidence, action: Action) -> Left:
-    """Return about what an answer still takes: the open bits at the price of this action, and the last silence.
-
-    Bits get dearer towards the end, which the last silence on one commit, wanted once, stands for.
-    """
-    problem, knowledge, costs = view.problem, read.knowledge, read.costs
-    if knowledge.seen.get(problem.bad, Seen()).fires < problem.settings.first_fires:
-        bits = float(entropy_of(problem.prior))
-        return Left(bits + problem.settings.first_fires, None)
-    belief = believe(problem, knowledge)
-    bits = max(0.0, entropy_of(np.append(belief.mass, belief.older)) - _allowed(problem))
-    # a run that goes on is cheap and says little: what a step costs, a fresh one tells
-    fresh = best(problem, knowledge, belief, replace(costs, booted=None)) or action
-    steps = bits / max(fresh.bits, _LEAST_BITS)
-    last = costs.boot + enough_silence(problem, belief) * costs.pace
-    return Left(steps + 1, steps * fresh.cost + last * min(1.0, bits))
+# --- in one line ------------------------------------------------------------------------------
 
 
 def in_a_line(problem: Problem, knowledge: Knowledge) -> str:
@@ -134,37 +106,23 @@ def in_a_line(problem: Problem, knowledge: Knowledge) -> str:
     return f"{likeliest[:12]} is it with a probability of {probability(float(belief.mass.max()))}"
 
 
-def entropy_of(shares: Floats) -> float:
-    """Return the bits of a choice with these probabilities."""
-    some = shares[shares > 0]
-    return float(-(some * np.log2(some)).sum())
-
-
-def _allowed(problem: Problem) -> float:
-    """Return the bits that may stay open at the end."""
-    return float(entropy(np.array(problem.settings.confidence)))
-
-
-def first_guess(problem: Problem, costs: Costs) -> tuple[int, ...]:
-    """Return the commit that comes first once the bad end has fired, if there is one."""
-    fires = problem.settings.first_fires + 2
-    after = Knowledge({problem.bad: Seen(((_GUESSED_MEAN, 1),) * fires)})
-    step = choose(problem, after, costs)
-    return (step.commit,) if isinstance(step, Action) and step.commit not in (GOOD, problem.bad) else ()
-
-
 # --- everything --------------------------------------------------------------------------------
 
 
 def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds:
     """Return the whole belief."""
-    problem, knowledge = view.problem, read.knowledge
+    problem, knowledge, asked = view.problem, read.knowledge, state.plan.search
     belief = believe(problem, knowledge) if knowledge.fires else None
     group = _group(problem, knowledge, belief)
     share = min(1.0, float(belief.mass[list(group)].sum())) if belief is not None else 0.0
-    ahead = left(view, read, step) if isinstance(step, Action) else Left(0, 0.0)
+    ahead = left(view, read, step) if isinstance(step, Action) else None
+    check = _check(state, view, read, step) if isinstance(step, Found) else None
     told = Odds(
-        confidence=problem.settings.confidence,
+        confidence=asked.confidence if asked else problem.settings.confidence,
+        goal=problem.settings.confidence if asked and asked.confidence != problem.settings.confidence else None,
+        confirmed=_confirmed(state),
+        ahead=ahead.ahead if ahead else check,
+        holding=_holding(problem, belief) if belief is not None else None,
         candidates=len(problem.dag),
         suspects=tuple(_suspects(problem, belief)),
         group=tuple(problem.dag.commits[place] for place in group),
@@ -174,8 +132,8 @@ def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds
         rate=_rate(problem, knowledge),
         tested=tuple(_tested(state, problem, belief)),
         proposal=_proposal(state, problem, read, step),
-        seconds_left=ahead.seconds,
-        steps_left=ahead.steps,
+        seconds_left=ahead.seconds if ahead else check.seconds if check else 0.0,
+        steps_left=ahead.steps if ahead else 0.0,
         shrunk=view.shrunk,
         twins=view.twins,
         reverted=_reverted(state, problem, belief),
@@ -184,6 +142,27 @@ def odds(state: State, view: View, read: Evidence, step: Action | Found) -> Odds
     if belief is None or isinstance(step, Action) or step.what != "culprit":
         return told
     return _resting(told, view, Answer(problem, knowledge, belief, step.commits))
+
+
+def _check(state: State, view: View, read: Evidence, found: Found) -> Forecast | None:
+    """Return what the check at the end still takes; None where there is none to come."""
+    if state.answered or not view.check or found.what != "culprit" or len(found.commits) != 1:
+        return None
+    culprit = view.problem.dag.commits[found.commits[0]]
+    made = state.reverts.get(culprit)
+    if made is not None and made.commit is None:
+        return None
+    seen = evidence.seen(state.trials.get(made.commit or "", ())) if made else Seen()
+    belief = believe(view.problem, read.knowledge)
+    if seen.fires or silent_enough(view.problem, belief, seen):
+        return None
+    return check_ahead(view.problem, belief, read, seen, built=made is not None and made.commit in state.builds)
+
+
+def _confirmed(state: State) -> str:
+    """Return the culprit that was found and has been confirmed since; nothing after an answer."""
+    answer = state.found.answer if state.found and not state.answered else None
+    return answer.commit if isinstance(answer, Culprit) else ""
 
 
 def _resting(odds: Odds, view: View, answer: Answer) -> Odds:
@@ -203,6 +182,17 @@ def _suspects(problem: Problem, belief: Belief | None) -> Iterator[Suspect]:
     for place in np.argsort(-mass, kind="stable")[:_MOST_SUSPECTS].tolist():
         if mass[place] > 0:
             yield Suspect(problem.dag.commits[place], float(mass[place]))
+
+
+def _holding(problem: Problem, belief: Belief) -> Holding:
+    """Return the fewest commits that have 95 %; "older" counts as one of them."""
+    masses = np.append(belief.mass, belief.older)
+    order = np.argsort(-masses, kind="stable")
+    sums = np.cumsum(masses[order])
+    few = order[: int(np.searchsorted(sums, _HELD)) + 1].tolist()
+    places = [place for place in few if place < len(problem.dag)]
+    named = tuple(problem.dag.commits[place] for place in places[:_MOST_SUSPECTS])
+    return Holding(len(places), named, float(masses[few].sum()), older=len(places) < len(few))
 
 
 def _rate(problem: Problem, knowledge: Knowledge) -> Rate:

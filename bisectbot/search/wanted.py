@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bisectbot.facts import State
+from bisectbot.fit import Forecast
 from bisectbot.model import Answer
 
 
@@ -24,8 +25,9 @@ class Test:
 class Wanted:
     """What is wanted: the first test now; the kernels of the others are built as long as there is time for that.
 
-    `remaining` steps in all, which take about `seconds` (None: nobody knows). `revert`: before anything else, make the
-    commit that takes this one back on top of the bad end. `says`: what is believed now, in a line for people.
+    `remaining` steps in all, which take about `seconds` (None: nobody knows), and `ahead` says how sure that is.
+    `revert`: before anything else, make the commit that takes this one back on top of the bad end. `says`: what is
+    believed now, in a line for people.
     """
 
     tests: tuple[Test, ...]
@@ -33,6 +35,7 @@ class Wanted:
     seconds: float | None = None
     revert: str | None = None
     says: str = ""
+    ahead: Forecast | None = None
 
 
 class Search(Protocol):
