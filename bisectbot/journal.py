@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from bisectbot.model import Answer, BuildBroken, Kernel, QemuHost
 # Of the format: 2 brought real machines, 3 odds, 4 budgets. A newer one is refused, an older one read as it is.
 VERSION = 4
 
+_FULL = "full"  # SQLite's word for it
+_RESERVE = 1 << 20  # bytes; a row takes some KiB
+_DAMAGED = "it was left as it is; start a new session: kernels that were built are still in the store"
+_INSERT = "INSERT INTO facts (at, fact, tick) VALUES (?, ?, ?)"
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, fact TEXT NOT NULL, tick REAL)"
 
 
@@ -60,21 +65,46 @@ class Journal:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open or make the file. ConfigError if it is no journal of ours or of a newer bisectbot."""
         self.path = path
-        address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        self._read_only = read_only
+        address = f"{path.absolute().as_uri()}?{_mode(path, read_only=read_only)}"
         with self._faults():
             # worker threads hand their facts to the loop; it alone writes
             self._db = sqlite3.connect(address, uri=True, isolation_level=None)
-            self._check_version()
-            if not read_only:
-                self._prepare()
+            try:
+                self._check_version()
+                if not read_only:
+                    self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
 
     def _prepare(self) -> None:
+        self._check_whole()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(_TABLE)
         if "tick" not in self._columns():
             self._db.execute("ALTER TABLE facts ADD COLUMN tick REAL")
         self._db.execute(f"PRAGMA user_version={VERSION}")
+        self._reserve()
+
+    def _check_whole(self) -> None:
+        """Raise DatabaseError for a file that a power cut or a full disk left damaged, before anything is written."""
+        (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        ((found, *_), *_) = self._db.execute("PRAGMA quick_check(1)").fetchall()
+        if self.path.is_file() and self.path.stat().st_size % page:
+            found = "cut off"
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"damaged: {found}")
+
+    def _reserve(self) -> None:
+        """Keep some room back, so that what has ended can still be written once the disk is full."""
+        with suppress(OSError), self._reserved.open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVE)
+
+    @property
+    def _reserved(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-reserve")
 
     def _columns(self) -> set[str]:
         return {name for _, name, *_ in self._db.execute("PRAGMA table_info(facts)")}
@@ -91,17 +121,27 @@ class Journal:
         """Write one fact durably; `at`, `tick`: see Row. DiskFull or InfraError if that can't be done."""
         text = _CONVERTER.dumps(fact, unstructure_as=Fact)
         with self._faults():
-            done = self._db.execute("INSERT INTO facts (at, fact, tick) VALUES (?, ?, ?)", (at, text, tick))
+            done = self._insert((at, text, tick))
         return Row(at, fact, done.lastrowid or 0, tick)
 
-    def rows(self) -> tuple[Row, ...]:
-        """Return all facts, oldest first."""
+    def _insert(self, row: tuple[float, str, float | None]) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(_INSERT, row)
+        except sqlite3.OperationalError as error:
+            if _FULL not in str(error) or not self._reserved.is_file():
+                raise
+        self._reserved.unlink(missing_ok=True)
+        return self._db.execute(_INSERT, row)
+
+    def rows(self, after: int = 0) -> tuple[Row, ...]:
+        """Return all facts, oldest first; or those that came after the one with this number."""
         with self._faults():
             columns = self._columns()
             if not columns:
                 return ()  # killed before the table was made
             tick = "tick" if "tick" in columns else "NULL"
-            found = self._db.execute(f"SELECT at, fact, seq, {tick} FROM facts ORDER BY seq").fetchall()  # noqa: S608
+            asked = f"SELECT at, fact, seq, {tick} FROM facts WHERE seq > ? ORDER BY seq"  # noqa: S608  our own words
+            found = self._db.execute(asked, (after,)).fetchall()
         try:
             return tuple(Row(at, _CONVERTER.loads(text, Fact), seq, tick) for at, text, seq, tick in found)
         except Exception as error:
@@ -113,26 +153,40 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+        if not self._read_only:
+            with suppress(OSError):
+                self._reserved.unlink()
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "full" in str(error):
+            if _FULL in str(error):
                 raise DiskFull(f"{self.path}: {error}", hint="free some disk space, then: bisectbot resume") from error
             raise InfraError(f"{self.path}: {error}", hint="see that the file can be written, then resume") from error
         except sqlite3.DatabaseError as error:
-            raise ConfigError(f"{self.path}: not a journal: {error}", hint="start a new session") from error
+            raise ConfigError(f"{self.path}: not a journal: {error}", hint=_DAMAGED) from error
 
 
-def read(path: Path) -> tuple[Row, ...]:
-    """Return the facts of a session that another process may be writing to; ConfigError if there is none."""
+def _mode(path: Path, *, read_only: bool) -> str:
+    """Return how SQLite is to open the file. On a disk that can't be written to it can't keep its locks beside it."""
+    if not read_only:
+        return "mode=rwc"
+    alone = not path.with_name(f"{path.name}-wal").exists()
+    return "mode=ro&immutable=1" if alone and not os.access(path.parent, os.W_OK) else "mode=ro"
+
+
+def read(path: Path, after: int = 0) -> tuple[Row, ...]:
+    """Return the facts of a session that another process may be writing to; ConfigError if there is no such session.
+
+    `after`: only those that came after the one with this number.
+    """
     if not path.is_file():
         raise ConfigError(f"{path}: no such journal", hint="`bisectbot status` lists the sessions in --logs")
     journal = Journal(path, read_only=True)
     try:
-        return journal.rows()
+        return journal.rows(after)
     finally:
         journal.close()
 

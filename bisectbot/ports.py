@@ -55,6 +55,9 @@ class Deadline:
         return self.clock.now() >= self.at
 
 
+LEFT_OUT = "### bisectbot left out "  # how the line begins that stands in a log for what was too much
+
+
 @dataclass(frozen=True)
 class Finished:
     """A child process that ended: its exit code (negative: the signal that killed it) and seconds."""

@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 
 from bisectbot.build.builder import Builder
 from bisectbot.crew import BootAsk
-from bisectbot.errors import InfraError
+from bisectbot.errors import DiskFull, InfraError, os_fault
+from bisectbot.facts import Noted
 from bisectbot.lab import Homed, LabHost, Patiences
 from bisectbot.model import BuildBroken, Kernel, Trial
 from bisectbot.plan import Plan
@@ -48,6 +49,30 @@ class Children(Protocol):
         ...
 
 
+class Room(Protocol):
+    """The disks that are worked on."""
+
+    def make(self, note: Callable[[Noted], None]) -> None:
+        """Return if there is room to go on, tidying if need be; DiskFull if there is none."""
+        ...
+
+    def after(self, fault: DiskFull, note: Callable[[Noted], None]) -> bool:
+        """Tidy after something ran out of room; whether that freed anything."""
+        ...
+
+
+class Unwatched:
+    """Disks that nobody looks at; fits Room."""
+
+    def make(self, note: Callable[[Noted], None]) -> None:
+        """Do nothing."""
+
+    def after(self, fault: DiskFull, note: Callable[[Noted], None]) -> bool:
+        """Do nothing."""
+        del fault, note
+        return False
+
+
 @dataclass
 class LocalStages:
     """Fits loop.Stages."""
@@ -63,6 +88,8 @@ class LocalStages:
     build_seconds: float  # deadline of one build
     reverter: Callable[[str, str], str | None]  # bad end, culprit -> the commit that takes it back
     reference: Path | None = None  # the configuration that drift is told against: the bad end's
+    room: Room = field(default_factory=Unwatched)
+    note: Callable[[Noted], None] = lambda _: None  # what is out of the ordinary, for the journal; from any thread
     _left: set[int] = field(default_factory=set, init=False, repr=False)  # numbers of boots; each comes only once
 
     def build(self, commit: str, on_fault: OnFault) -> Kernel | BuildBroken:
@@ -70,6 +97,16 @@ class LocalStages:
         return self.patience.call(lambda: self._build(commit), on_fault)
 
     def _build(self, commit: str) -> Kernel | BuildBroken:
+        """Build where there is room; a build that fills the disk all the same is tidied up for once."""
+        self.room.make(self.note)
+        try:
+            return self._make(commit)
+        except DiskFull as full:
+            if not self.room.after(full, self.note):
+                raise
+        return self._make(commit)
+
+    def _make(self, commit: str) -> Kernel | BuildBroken:
         deadline = Deadline.after(self.clock, self.build_seconds)
         built = self.builder.build(
             self.plan.build,
@@ -87,9 +124,16 @@ class LocalStages:
     def boot(self, ask: BootAsk, tell: Tell, on_fault: OnFault) -> None:
         """Boot a kernel and tell each trial as it ends, and how a real machine came home."""
         try:
-            self.patience.call(lambda: self._boot(ask, tell), on_fault)
+            self.patience.call(lambda: self._guarded(ask, tell), on_fault)
         finally:
             self._left.discard(ask.boot)
+
+    def _guarded(self, ask: BootAsk, tell: Tell) -> None:
+        self.room.make(self.note)
+        try:
+            self._boot(ask, tell)
+        except OSError as error:  # of a disk, wherever something is written
+            raise os_fault(error) from error
 
     def _boot(self, ask: BootAsk, tell: Tell) -> None:
         host, probe = self.plan.host, self.plan.probe

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes import a_kernel, a_plan, a_trial
+from smalldisk import read_only, small_disk, with_own_mounts
 
 from bisectbot.errors import ConfigError, DiskFull, InfraError
 from bisectbot.facts import (
@@ -226,3 +227,68 @@ def test_a_journal_from_before_there_were_real_machines_is_read(tmp_path: Path) 
         db.execute("PRAGMA user_version=1")
     (row,) = read(tmp_path / "journal.db")
     assert row.fact == Opened(_PLAN, {})
+
+
+def _damaged(path: Path, keep: float) -> bytes:
+    """Leave this share of a journal's bytes, and return them."""
+    journal = Journal(path)
+    for number in range(200):
+        journal.append(float(number), Noted("disk", "x" * 1000))
+    journal.close()
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0.00001, 0.02, 0.5, 0.9999])
+def test_a_journal_that_was_cut_off_is_refused_and_left_as_it_is(tmp_path: Path, keep: float) -> None:
+    """After a power cut or a full disk nothing is guessed and nothing written: a person may want to look at it."""
+    path = tmp_path / "journal.db"
+    left = _damaged(path, keep)
+    with pytest.raises(ConfigError, match=r"journal\.db"):
+        read(path)
+    with pytest.raises(ConfigError, match=r"journal\.db"):
+        Journal(path)
+    assert path.read_bytes() == left
+
+
+def test_what_a_killed_process_wrote_is_there_and_a_cut_off_row_is_not(tmp_path: Path) -> None:
+    """Rows stand in SQLite's log at first: whole ones count, and a half one, as a power cut leaves it, never does."""
+    journal = Journal(tmp_path / "live.db")
+    for number in range(20):
+        journal.append(float(number), Noted("disk", "x" * 1000))
+    wal, rows = (tmp_path / "live.db-wal").read_bytes(), []
+    for part in (1.0, 0.6, 0.0):
+        copy = tmp_path / f"{part}"
+        copy.mkdir()
+        (copy / "journal.db").write_bytes((tmp_path / "live.db").read_bytes())
+        (copy / "journal.db-wal").write_bytes(wal[: int(len(wal) * part)])
+        rows.append(len(read(copy / "journal.db")))
+    journal.close()
+    whole, half, none = rows
+    assert (whole, none) == (20, 0)
+    assert 0 < half < 20
+
+
+def test_two_who_write_take_turns(tmp_path: Path) -> None:
+    """The session's process and who sends its notices may both have the file open: no row is lost or overwritten."""
+    one, other = Journal(tmp_path / "journal.db"), Journal(tmp_path / "journal.db")
+    numbers = [who.append(1.0, Noted("host", "x")).number for _ in range(20) for who in (one, other)]
+    assert numbers == [*range(1, 41)]
+    assert len(one.rows()) == 40
+    one.close()
+    assert other.append(1.0, Noted("host", "x")).number == 41
+    other.close()
+
+
+@with_own_mounts
+def test_a_journal_on_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:
+    """`status` works there; who wants to go on is told that the file can't be written."""
+    with small_disk(tmp_path / "disk", "size=4m") as disk:
+        journal = Journal(disk / "journal.db")
+        journal.append(1.0, Noted("host", "x"))
+        journal.close()
+        read_only(disk)
+        assert len(read(disk / "journal.db")) == 1
+        with pytest.raises(InfraError, match=r"journal\.db"):
+            Journal(disk / "journal.db").append(1.0, Noted("host", "x"))

@@ -76,13 +76,37 @@ def test_no_hook_of_the_user_runs(user: History, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("damage", ["lock", "gone", "half", "pruned"])
-def test_a_worktree_left_by_a_dead_run_is_recovered(user: History, tmp_path: Path, damage: str) -> None:
-    """Git's own lock file, a deleted or half-made folder and a pruned registration are all mended."""
+@pytest.mark.parametrize(
+    "damage", ["lock", "gone", "half", "pruned", "killed", "no files", "no head", "no index", "cut index", "bad index"]
+)
+def test_a_worktree_left_by_a_dead_run_is_recovered(  # noqa: C901  one kind of damage a case
+    user: History, tmp_path: Path, damage: str
+) -> None:
+    """Git's own lock files, half-made worktrees, cut off indexes and pruned registrations are all mended."""
     tree = _tree(user, tmp_path)
+    admin = user.path / ".git/worktrees/tree"
+    index = (admin / "index").read_bytes()
     match damage:
         case "lock":
-            (user.path / ".git/worktrees/tree/index.lock").touch()
+            (admin / "refs/bisect").mkdir(parents=True)
+            for name in ("index.lock", "HEAD.lock", "BISECT_HEAD.lock", "refs/bisect/bad.lock"):
+                (admin / name).touch()
+        case "killed":
+            (admin / "index.lock").write_bytes(index[:50])
+            (tree.path / "include").mkdir()
+            (tree.path / "include/of_another_commit.h").write_text("#error\n")
+        case "no files":
+            (admin / "index").unlink()
+            (admin / "index.lock").write_bytes(index[:50])
+            shutil.rmtree(tree.path / "files")
+        case "no head":
+            (admin / "HEAD").write_text("")
+        case "no index":
+            (admin / "index").write_bytes(b"")
+        case "cut index":
+            (admin / "index").write_bytes(index[: len(index) // 2])
+        case "bad index":
+            (admin / "index").write_bytes(b"\0" * len(index))
         case "gone":
             shutil.rmtree(tree.path)
         case "half":
@@ -93,6 +117,31 @@ def test_a_worktree_left_by_a_dead_run_is_recovered(user: History, tmp_path: Pat
     again.checkout(user["c04"])
     assert (again.path / "files/c04").is_file()
     assert not (again.path / "files/c05").exists()
+    assert git(again.path, "status", "--porcelain") == ""
+    assert _bisect(user, again) == Culprit(user["c05"])
+    assert git(user.path, "fsck", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("name", ["index.lock", "HEAD.lock"])
+def test_a_lock_that_a_killed_git_left_meanwhile_is_no_hindrance(user: History, tmp_path: Path, name: str) -> None:
+    """A git of ours that was killed in the middle of a checkout doesn't stop the next one."""
+    tree = _tree(user, tmp_path)
+    (user.path / ".git/worktrees/tree" / name).touch()
+    tree.checkout(user["c04"])
+    assert not (tree.path / "files/c05").exists()
+
+
+def test_a_lock_in_the_users_repository_is_left_and_named(user: History, tmp_path: Path) -> None:
+    """What may be another git of the user's at work isn't ours to delete; the fault says which file it is."""
+    tree = _tree(user, tmp_path)
+    git(user.path, "pack-refs", "--all")
+    lock = user.path / ".git/packed-refs.lock"
+    _bisect(user, tree)
+    lock.touch()
+    with pytest.raises(InfraError, match=r"packed-refs\.lock is in the way") as told:
+        GitBisect(tree.path).start(Range(user["c11"], (user["c00"],)))
+    assert f"rm {lock}" in told.value.hint
+    assert lock.exists()
 
 
 def test_a_patch_is_laid_over_and_taken_off(user: History, tmp_path: Path) -> None:

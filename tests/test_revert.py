@@ -11,7 +11,8 @@ from history import git
 from tinytree import TinyTree
 
 from bisectbot.effects.repo import Git, GitGraph, open_git
-from bisectbot.effects.revert import reverted
+from bisectbot.effects.revert import kept, reverted
+from bisectbot.effects.worktree import PINS, GitTree
 from bisectbot.errors import InfraError
 
 TEN = "".join(f"line {number}\n" for number in range(10))
@@ -212,3 +213,33 @@ def test_it_can_be_asked_for_from_a_linked_worktree(user: TinyTree, tmp_path: Pa
     git(user.path, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
     culprit, bad = git(user.path, "rev-parse", "HEAD^"), git(user.path, "rev-parse", "HEAD")
     assert reverted(open_git(tmp_path / "linked"), bad, culprit) == first
+
+
+def test_git_doesn_t_prune_a_revert_that_is_needed(
+    user: TinyTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `git gc` of the user's meanwhile leaves it as long as the worktree is its session's."""
+    monkeypatch.delenv("GIT_COMMITTER_DATE")  # git lets go of what was needed years ago
+    bad = user.edit("a bug", "kernel/ten.txt", "line 3\n", "line three\n")
+    tree = GitTree.prepare(_door(user), tmp_path / "tree", bad)
+    refs = git(user.path, "for-each-ref")
+    found = kept(_door(user), tree.path, bad, bad)
+    assert found is not None
+    git(user.path, "gc", "--quiet", "--prune=now")
+    tree.checkout(found)
+    assert git(user.path, "for-each-ref") == refs
+    tree.checkout(bad)
+    GitTree.prepare(_door(user), tmp_path / "tree", bad)
+    assert git(tree.path, "for-each-ref", PINS) == ""
+
+
+def test_a_revert_that_was_pruned_comes_back_by_asking(user: TinyTree, tmp_path: Path) -> None:
+    """A session that waited for weeks finds the same commit again, under the same hash."""
+    bad = user.edit("a bug", "kernel/ten.txt", "line 3\n", "line three\n")
+    found = _reverted(user, bad, bad)
+    git(user.path, "gc", "--quiet", "--prune=now")
+    with pytest.raises(InfraError):
+        GitGraph(_door(user)).info(found)
+    tree = GitTree.prepare(_door(user), tmp_path / "tree", bad)
+    assert kept(_door(user), tree.path, bad, bad) == found
+    assert GitGraph(_door(user)).info(found).parents == (bad,)

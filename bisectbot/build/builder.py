@@ -13,6 +13,7 @@ from pathlib import Path
 from bisectbot.build import kbuild, kconfig
 from bisectbot.build.buildlog import Diagnosis
 from bisectbot.build.configure import Cache, Configurator, Configured, Job, Wanted, wanted_by
+from bisectbot.build.jobs import Jobs
 from bisectbot.build.kbuild import Ccache, Make, Room
 from bisectbot.build.kconfig import Contract
 from bisectbot.build.store import Built, Store
@@ -78,6 +79,7 @@ class Builder:
     configs: Path  # the cache of final configurations
     ccache: Ccache
     room: Room = field(default_factory=Room)
+    jobs: Jobs = field(default_factory=Jobs)
     toolchains: Toolchains = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,7 +213,8 @@ class Builder:
             deadline=order.deadline,
             modules=_with_modules(order, configured),
         )
-        outcome = kbuild.run(make, self.proc, self.room, self.ccache)
+        with self.jobs.of(make.jobs) as jobs:
+            outcome = kbuild.run(replace(make, jobs=jobs), self.proc, self.room, self.ccache)
         if outcome is None:
             return None
         if isinstance(outcome, Built):

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bisectbot.errors import DiskFull, InfraError, OutOfMemory, ToolMissing
+from bisectbot.ports import LEFT_OUT
 
 _LONGEST = 200  # characters of a title
+_OF_OURS = ("# exit ", "$ ")  # how lines of a log begin that no tool of the tree's said
 
 # What a source file says isn't what the machine says: quoted lines (` 12 |  code`), and errors that quote, as #error.
 _QUOTED = re.compile(r"\s*\d*\s*\||[^\s:]+:\d+(?::\d+)?: (?:error|warning|note):")
@@ -16,7 +18,7 @@ _QUOTED = re.compile(r"\s*\d*\s*\||[^\s:]+:\d+(?::\d+)?: (?:error|warning|note):
 _NO_ROOM = re.compile(r"(?:No space left on device|Disk quota exceeded)[.']?\s*$")
 _NO_MEMORY = re.compile(
     r"""
-    Killed\ signal\ terminated\ program        # gcc: its cc1 or as
+    (?:Killed|Terminated)\ signal\ terminated\ program # gcc: its cc1 or as
     | fatal\ error:\ Killed                    # the same, older
     | internal\ compiler\ error:\ Killed
     | virtual\ memory\ exhausted
@@ -25,8 +27,10 @@ _NO_MEMORY = re.compile(
     | [:\]]\ memory\ exhausted\s*$             # ld, as
     | std::bad_alloc
     | Cannot\ allocate\ memory\s*$             # fork, mmap
-    | terminated\ (?:with|by)\ signal\ 9\b     # collect2: ld
-    | \*\*\*\ \[.*\]\ (?:Error\ 137|Killed)\s*$ # make
+    | failed\ to\ map\ segment\ from\ shared\ object | cannot\ map\ zero-fill\ pages # a program's start
+    | ^\S*sh:\ (?:line\ )?\d+:\ Cannot\ fork\s*$ # dash
+    | terminated\ (?:with|by)\ signal\ (?:9|15)\b # collect2: ld
+    | \*\*\*\ \[.*\]\ (?:Error\ (?:137|143)|Killed|Terminated)\s*$ # make
     | ^/bin/\S*sh:\ .*\bKilled\b               # the shell around a linker
     | [Uu]nable\ to\ execute\ command:\ Killed # clang
     """,
@@ -132,7 +136,7 @@ def diagnose(text: str, root: str = "") -> Diagnosis:
     So is `../`, which an out-of-tree build in a folder below the tree calls it by.
     """
     lines = [_plain(line, root) for line in text.splitlines()]
-    lines = [line for line in lines if line.strip() and not line.startswith(("# exit ", "$ "))]
+    lines = [line for line in lines if line.strip() and not line.startswith(_OF_OURS)]
     for line in lines:
         if fault := _machine_fault(line):
             return Diagnosis(_title(line), "", fault)
@@ -166,6 +170,9 @@ def _machine_fault(line: str) -> InfraError | None:
         return DiskFull(f"the build has no room left: {said}", hint="free some disk space, then: bisectbot resume")
     if _NO_MEMORY.search(line):
         return OutOfMemory(f"the compiler ran out of memory: {said}", hint="build with fewer jobs, or add swap space")
+    if line.startswith(LEFT_OUT):
+        hint = "see the log; what prints so much is the tree's or a tool's"
+        return InfraError("the build printed more than is kept: why it failed may have stood there", hint=hint)
     if _MACHINE.search(line):
         return InfraError(f"the machine that builds failed: {said}", hint="see dmesg, mend it, then: bisectbot resume")
     return None

@@ -183,7 +183,8 @@ def tail(log: Path, start: int, most: int = 4 << 20) -> str:
     """Return what a log has gained since `start` (bytes), at most the last `most` bytes of it."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(start, size - most))
+        # shorter than it was: it had to be cut
+        file.seek(max(start if start <= size else 0, size - most))
         return file.read().decode(errors="replace")
 
 

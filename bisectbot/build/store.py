@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ class Store:
         self._folder = folder
         self._limit = limit
         self._held: dict[str, int] = {}
+        self.spared: Callable[[], Collection[str]] = tuple  # the keys of what has to stay though nobody uses it now
 
     def get(self, key: str, commit: str) -> Kernel | BuildBroken | None:
         """Return what is known of a key, as the build of `commit`; a damaged entry is dropped and counts as none."""
@@ -102,6 +103,15 @@ class Store:
             shutil.copyfile(log, folder / _LOG)
             told = {"by": broken.by.value, "title": broken.title, "file": broken.file}
             _write_meta(folder, {"kind": "broken", "commit": broken.commit, "sums": {}, **told})
+
+    def entries(self) -> Iterator[tuple[Path, float, int]]:
+        """Yield each entry with the time of its last use (seconds since the epoch) and its bytes."""
+        if self._folder.is_dir():
+            yield from _entries(self._folder)
+
+    def evict(self, key: str) -> bool:
+        """Remove an entry unless this process or another one uses it; whether it is gone."""
+        return key not in self._held and self._evict_entry(self._folder / key)
 
     def let_go(self, key: str) -> None:
         """Say that this process doesn't use an entry any more."""
@@ -208,10 +218,11 @@ class Store:
                 shutil.rmtree(entry, ignore_errors=True)
         entries = sorted(_entries(self._folder), key=lambda entry: entry[1])
         excess = sum(size for _, _, size in entries) - self._limit
+        spared = frozenset(self.spared() if excess > 0 else ())
         for path, _, size in entries:
             if excess <= 0:
                 return
-            if path.name not in self._held and self._evict_entry(path):
+            if path.name not in spared and self.evict(path.name):
                 excess -= size
 
     def _evict_entry(self, entry: Path) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
+from bisectbot.effects.binding import bound
 from bisectbot.errors import HostSick
 from bisectbot.visible import visible
 
@@ -36,7 +37,7 @@ def served(
     once all of it went out. Neither is called from two threads at a time. `log` gets a line for each request.
     """
     try:
-        server = _Server((address, port), find, sent, log)
+        server = bound(lambda: _Server((address, port), find, sent, log))
     except OSError as error:
         raise HostSick(f"can't serve HTTP on {address}:{port}: {error.strerror}") from error
     with server:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bisectbot.effects.binding import bound
 from bisectbot.errors import HostSick
 
 MARK = b"@bb "
@@ -117,7 +118,7 @@ def fact_listener(address: str, port: int = 0) -> Iterator[FactListener]:
     """Listen on this address alone; port 0 is any free one. HostSick if that can't be done."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        server = socket.create_server((address, port), family=family, backlog=_MOST)
+        server = bound(lambda: socket.create_server((address, port), family=family, backlog=_MOST))
     except OSError as error:
         raise HostSick(f"facts can't be received on {address} port {port}: {error.strerror or error}") from error
     with server:

@@ -12,6 +12,7 @@ import functools
 import os
 import secrets
 import sys
+import threading
 
 VARIABLE = "BISECTBOT_CHILD_OF"
 
@@ -49,13 +50,41 @@ while quiet < 3:
 """
 
 
+class _Watcher:
+    """The watcher of one process: there from the first child on, and again if somebody has killed it since."""
+
+    def __init__(self, owner: int) -> None:
+        self._mark = f"{owner}-{secrets.token_hex(8)}"
+        self._pid = 0
+        self._starting = threading.Lock()
+
+    def mark(self) -> str:
+        """Return the mark, with a watcher over it."""
+        with self._starting:
+            if not self._runs():
+                self._pid = _started(self._mark)
+        return self._mark
+
+    def _runs(self) -> bool:
+        if not self._pid:
+            return False
+        try:
+            return os.waitpid(self._pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
+
+
 @functools.cache
-def _mark_of(pid: int) -> str:
-    """Start this process's watcher once (`pid` tells a forked copy of us from ourselves) and return its mark."""
-    mark = f"{pid}-{secrets.token_hex(8)}"
+def _watcher_of(pid: int) -> _Watcher:
+    """Return this process's watcher (`pid` tells a forked copy of us from ourselves)."""
+    return _Watcher(pid)
+
+
+def _started(mark: str) -> int:
+    """Start a watcher and return its pid."""
     reading, writing = os.pipe()  # the writing end is never inherited; it stays open as long as we live
     try:
-        os.posix_spawn(
+        return os.posix_spawn(
             sys.executable,
             [sys.executable, "-I", "-S", "-c", _WATCHER, f"{VARIABLE}={mark}"],
             {},
@@ -69,9 +98,8 @@ def _mark_of(pid: int) -> str:
         )
     finally:
         os.close(reading)
-    return mark
 
 
 def mark() -> tuple[str, str]:
     """Return the environment variable that a child must carry to be ended when this process is gone."""
-    return VARIABLE, _mark_of(os.getpid())
+    return VARIABLE, _watcher_of(os.getpid()).mark()

@@ -17,10 +17,11 @@ from typing import IO
 
 from bisectbot.effects import orphans
 from bisectbot.errors import InfraError, OutOfMemory, Overdue, ToolMissing, os_fault
-from bisectbot.ports import Deadline, Finished
+from bisectbot.ports import LEFT_OUT, Deadline, Finished
 
 _ANSWER_BYTES = 1 << 20
-_LOOK = 1.0  # seconds at most between two looks at a deadline: a clock may be moved
+_LOOK = 0.25  # seconds at most between two looks at a deadline (a clock may be moved) and at the length of the log
+LONGEST_LOG = 64 << 20  # bytes of a child's words; of more, the first half stays and the newest
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
@@ -33,7 +34,9 @@ def small_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 class Group:
     """A child process in a process group of its own; fits ports.Running. One thread owns it; any may terminate()."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], grace: float) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], grace: float, log: Path | None = None) -> None:
+        """`log`: where it writes to (appending), kept within bounds for as long as somebody looks after the child."""
+        self._log = log
         self.pid = popen.pid
         self._popen = popen
         self._grace = grace
@@ -49,6 +52,8 @@ class Group:
         """Wait at most `seconds` for the child to end (it isn't reaped yet, so its number stays its own)."""
         if self.reaped:
             return True
+        if self._log is not None:
+            cut(self._log)
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
@@ -69,12 +74,19 @@ class Group:
         with self._reaping:
             self._signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End the whole group at once, and return."""
+        with self._reaping:
+            self._signal(signal.SIGKILL)
+
     def _reap(self) -> int:
         with self._reaping:
             if not self.reaped:
                 self._signal(signal.SIGKILL)  # what the child left behind in its group, and the child if it hangs on
                 self._popen.wait()
                 os.close(self._end)
+                if self._log is not None:
+                    cut(self._log)
         return self._popen.returncode
 
     def _signal(self, number: signal.Signals) -> None:
@@ -120,7 +132,7 @@ class Processes:
         started = deadline.clock.now()
         with _log(log) as out:
             out.write(f"$ {command_line(argv, cwd, env)}\n".encode())
-            code = self._wait(self._start(argv, out, cwd, env), argv, deadline)
+            code = self._wait(self._start(argv, out, cwd, env, log), argv, deadline)
             seconds = deadline.clock.now() - started
             out.write(f"# exit {code} after {seconds:.2f} s\n".encode())
         return Finished(code, seconds)
@@ -142,7 +154,7 @@ class Processes:
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Group:
         """Start and return at once. Raises ToolMissing, or DiskFull (the log has no room)."""
         with _log(log) as out:
-            return self._start(argv, out, None, env)
+            return self._start(argv, out, None, env, log)
 
     def stop_all(self) -> None:
         """Ask every child to end and refuse new ones: the bot is going down. run() raises InfraError then."""
@@ -150,7 +162,14 @@ class Processes:
         for group in list(self._live):
             group.terminate()
 
-    def _start(self, argv: Sequence[str], out: IO[bytes], cwd: Path | None, env: Mapping[str, str] | None) -> Group:
+    def _start(
+        self,
+        argv: Sequence[str],
+        out: IO[bytes],
+        cwd: Path | None,
+        env: Mapping[str, str] | None,
+        log: Path | None = None,
+    ) -> Group:
         if self._stopping:
             raise InfraError(f"{argv[0]} isn't started: bisectbot is stopping")
         mark = {} if self._orphaned else dict([orphans.mark()])
@@ -166,7 +185,7 @@ class Processes:
             )
         except OSError as error:
             raise _cant_start(argv[0], cwd, error) from error
-        group = Group(popen, self._grace)
+        group = Group(popen, self._grace, log)
         with self._counting:
             self._live = {one for one in self._live if not one.reaped} | {group}
         return group
@@ -183,6 +202,16 @@ class Processes:
         if code in _KILLED:
             raise OutOfMemory(f"{argv[0]} was killed from outside, most likely because memory ran out")
         return code
+
+
+def cut(log: Path) -> None:
+    """Cut the middle out of a log that grew too long: its writer appends, and goes on at the new end."""
+    with suppress(OSError):
+        size, kept = log.stat().st_size, LONGEST_LOG // 2
+        if size > LONGEST_LOG and log.is_file():
+            os.truncate(log, kept)
+            with log.open("ab") as file:
+                file.write(f"\n{LEFT_OUT}about {size - kept} bytes here\n".encode())
 
 
 def command_line(argv: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +44,8 @@ _SETTINGS = (
 )
 _ENVIRONMENT = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat"}
 _MOST_BYTES = 64 << 20  # of any answer that git gives
+_LAST_BYTES = 1 << 20  # less than that free after a failure, and the failure is the disk's
+_LOCKED = re.compile(r"[Uu]nable to create '([^'\n]+\.lock)': File exists")
 _DIFFSTAT_LINES = 200
 
 
@@ -102,12 +107,33 @@ def _as_file(data: bytes | None) -> Iterator[BinaryIO | None]:
         yield handle
 
 
-def failure(args: Iterable[str], code: int, err: str) -> InfraError:
-    """Return the fault of ours that a failed git command is."""
+def failure(args: Iterable[str], code: int, err: str, where: Path | None = None) -> InfraError:
+    """Return the fault of ours that a failed git command is; `where`: the worktree that it wrote to.
+
+    A git that can't write a file doesn't always say why.
+    """
     command = "git " + " ".join(args)
-    if "No space left on device" in err:
+    if "No space left on device" in err or (where is not None and _full(where)):
         return DiskFull(f"{command}: no space left on device", hint="free some disk space, then resume")
+    if lock := in_the_way(err):
+        return InfraError(
+            f"{lock} is in the way: another git is at work there, or was killed there",
+            hint=f"if no git runs there any more: rm {shlex.quote(lock)}; then: bisectbot resume",
+        )
     return InfraError(f"{command[:200]}: exit code {code}: {err.strip()[:500]}", hint="run it by hand to see more")
+
+
+def _full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _LAST_BYTES
+    except OSError:
+        return False
+
+
+def in_the_way(err: str) -> str:
+    """Return the lock file that git says it can't make because it is there already, else nothing."""
+    found = _LOCKED.search(err)
+    return found[1] if found else ""
 
 
 def open_git(tree: Path) -> Git:

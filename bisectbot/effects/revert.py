@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from bisectbot.effects.repo import Git, failure
+from bisectbot.effects.worktree import PINS
 from bisectbot.errors import ToolMissing
 
 # Fixed, so that the same question has the same hash for an answer. The time is that of the commit it goes upon.
@@ -39,6 +40,18 @@ def reverted(door: Git, bad: str, culprit: str) -> str | None:
     if tree is None or tree == _tree(door, bad):
         return None
     return _write(door, tree, (bad,), _message(door, culprit, parents), bad)
+
+
+def kept(door: Git, worktree: Path, bad: str, culprit: str) -> str | None:
+    """Return as reverted(), and keep git from pruning it: by a ref of the worktree's own, which the user never sees.
+
+    With a reflog, because git asks only those of other worktrees when it prunes. The refs go when the worktree is
+    prepared for its next user.
+    """
+    found = reverted(door, bad, culprit)
+    if found is not None:
+        Git(worktree).run("update-ref", "--create-reflog", "-m", "needed", f"{PINS}/{found}", found)
+    return found
 
 
 def _merged(door: Git, *, base: str, ours: str, theirs: str) -> str | None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bisectbot.effects.binding import bound
 from bisectbot.effects.netconsole import NetReader
 from bisectbot.errors import HostSick
 from bisectbot.lab import NetConsole
@@ -41,7 +42,7 @@ class NetLine:
         with listening:
             try:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT)
-                listening.bind(here)
+                bound(lambda: listening.bind(here))
             except OSError as error:
                 raise HostSick(f"{self.what}: {error.strerror or error}") from error
             yield Datagrams(listening, sources)

@@ -10,10 +10,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from bisectbot.effects.repo import Git, failure, revisions
-from bisectbot.errors import ConfigError, InfraError
+from bisectbot.effects.repo import Git, failure, in_the_way, revisions
+from bisectbot.errors import ConfigError, DiskFull, InfraError
 from bisectbot.model import Culprit, Range, Stuck, Terms, TryNext, Verdict
 
+PINS = "refs/worktree/bisectbot"  # below it, what git mustn't prune as long as somebody works here
+_OURS_ALONE = ("index.lock", "HEAD.lock")
 _ONLY_SKIPPED = 2  # git-bisect(1)'s exit code when nothing testable is left
 _NOTHING_TO_TEST = 4  # ... when the paths given touch no commit
 
@@ -24,6 +26,7 @@ class GitTree:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._git = Git(path)
+        self._strayed = False  # whether a checkout failed half-way
 
     @classmethod
     def prepare(cls, user: Git, path: Path, commit: str) -> GitTree:
@@ -34,6 +37,9 @@ class GitTree:
         tree = cls(path)
         if tree._usable(user):
             tree._drop_stale_locks()
+            tree._mend_index()
+            tree._drop_strays()
+            tree._drop_pins()
             return tree
         if path.exists():
             shutil.rmtree(path)
@@ -51,18 +57,61 @@ class GitTree:
         return code == 0 and out == wanted
 
     def _drop_stale_locks(self) -> None:
-        admin = Path(self._git.run("rev-parse", "--absolute-git-dir").strip())
-        for lock in admin.glob("*.lock"):
-            lock.unlink()
+        for lock in self._admin().rglob("*.lock"):
+            lock.unlink(missing_ok=True)
+
+    def _admin(self) -> Path:
+        """Return the folder of git's that is this worktree's own."""
+        return Path(self._git.run("rev-parse", "--absolute-git-dir").strip())
+
+    def _mend_index(self) -> None:
+        """Make an index anew that is gone, or that a power cut left unreadable; the files stay as they are."""
+        index = self._admin() / "index"
+        if not index.is_file() or self._git.ask("ls-files", "--stage")[0]:
+            index.unlink(missing_ok=True)
+            self._git.run("reset", "--mixed", "--quiet")
+
+    def _drop_strays(self) -> None:
+        """Remove files that a checkout had written when it was killed: they belong to another commit.
+
+        A header that isn't of this commit may be found before the one that is.
+        """
+        self._git.run("clean", "-ffdxq", "--exclude=/.bb-*")
+
+    def _drop_pins(self) -> None:
+        for ref in self._git.run("for-each-ref", "--format=%(refname)", PINS).split():
+            self._git.run("update-ref", "-d", ref)
 
     def checkout(self, commit: str) -> None:
         """Make the tracked files those of `commit`; only what differs is written."""
-        self._git.run("checkout", "--quiet", "--force", "--detach", commit)
+        args = ("checkout", "--quiet", "--force", "--detach", commit)
+        code, _, err = self._alone(*args)
+        if code:
+            raise failure(args, code, err, self.path)
 
     def apply(self, patch: str) -> bool:
         """Lay a patch over files and index; False, with nothing changed, if it doesn't apply."""
-        code, _, _ = self._git.ask("apply", "--index", "--whitespace=nowarn", "-", stdin=patch.encode())
+        args = ("apply", "--index", "--whitespace=nowarn", "-")
+        code, _, err = self._alone(*args, stdin=patch.encode())
+        if code and isinstance(fault := failure(args, code, err, self.path), DiskFull):
+            raise fault
         return code == 0
+
+    def _alone(self, *args: str, stdin: bytes | None = None) -> tuple[int, str, str]:
+        """Ask git what writes files and index, once more if the lock of a git that was killed is in the way.
+
+        Nobody but us writes these; git bisect, which another thread may be at, has other locks.
+        """
+        if self._strayed:
+            self._drop_strays()
+        code, out, err = self._git.ask(*args, stdin=stdin)
+        stale = Path(in_the_way(err))
+        if code and stale.name in _OURS_ALONE and stale.parent == self._admin():
+            stale.unlink(missing_ok=True)
+            self._drop_strays()
+            code, out, err = self._git.ask(*args, stdin=stdin)
+        self._strayed = code != 0
+        return code, out, err
 
     def intact(self) -> bool:
         """Whether the tracked files are still those that were written: nobody deleted or edited one."""

@@ -20,6 +20,7 @@ from bisectbot.visible import visible
 
 _UP_SECONDS = 10.0  # dnsmasq takes a tenth of one
 _LOOK = 0.02
+_GOING_SECONDS, _GOING_LOOK = 5.0, 0.1
 _TOLD_BYTES = 4096
 
 
@@ -135,7 +136,7 @@ def _servers(network: PxeNetwork, machines: Mapping[str, str], tools: Tools, fol
     rows = dnsmasq.firmware(dnsmasq.LOADERS)
     if not rows or tools.proc.which("dnsmasq") is None:
         raise ToolMissing("dnsmasq or iPXE is not installed", hint="apt-get install dnsmasq-base ipxe")
-    if tools.answered(network.interface):
+    if _taken(network, tools):
         raise HostSick(f"another program of this machine has the DHCP port of {network.interface} in use")
     folder.mkdir(parents=True, exist_ok=True)
     argv = dnsmasq.arguments(network, machines, rows, folder / "leases")
@@ -147,6 +148,16 @@ def _servers(network: PxeNetwork, machines: Mapping[str, str], tools: Tools, fol
             yield servers
         finally:
             servers.stop()
+
+
+def _taken(network: PxeNetwork, tools: Tools) -> bool:
+    """Whether somebody else answers DHCP there for good; the dnsmasq of a bot that was killed ends within moments."""
+    deadline = Deadline.after(tools.clock, _GOING_SECONDS)
+    while taken := tools.answered(network.interface):
+        if deadline.passed:
+            break
+        tools.clock.sleep(_GOING_LOOK)
+    return taken
 
 
 def _started(argv: list[str], log: Path, tools: Tools) -> Running:
