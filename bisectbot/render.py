@@ -24,6 +24,7 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"
 _SPANS = re.compile(r"([\\`*\[\]#~$])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 # What would make a list item, a rule or a heading of a line; only at its beginning.
 _LEADING = re.compile(r"^(?:[-+](?=\s|$)|[-=](?=[-=\s]*$)|\d{1,9}(?=[.)](?:\s|$)))")
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9/._:=@+,-]+")
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -58,7 +59,7 @@ def _text(value: object) -> str:
     return visible(str(value), _LONGEST)
 
 
-# --- the three languages; the text is one visible line -------------------------------------------------
+# --- the languages; the text is one visible line -------------------------------------------------
 
 
 def html(text: str) -> Markup:
@@ -82,7 +83,19 @@ def plain(text: str) -> Markup:
     return Markup(text)  # noqa: S704  never shown as HTML
 
 
-_FLAVOURS: dict[str, Callable[[str], Markup]] = {".html.j2": html, ".md.j2": markdown, ".txt.j2": plain}
+def refused(text: str) -> Markup:
+    """Raise: a value in a unit file has to say by a filter what it is there."""
+    msg = f"no filter for {text!r}"
+    raise ValueError(msg)
+
+
+_FLAVOURS: dict[str, Callable[[str], Markup]] = {
+    ".html.j2": html,
+    ".svg.j2": html,  # XML escapes alike, and what is visible is all that it allows
+    ".md.j2": markdown,
+    ".txt.j2": plain,
+    ".service.j2": refused,
+}
 
 
 # --- filters ---------------------------------------------------------------------------------------------
@@ -132,10 +145,31 @@ def style_hash(css: str) -> Markup:
     return Markup(f"sha256-{digest}")  # noqa: S704  base64
 
 
+def bare(value: object) -> Markup:
+    """Return a value that is the rest of a line in a systemd unit, where % begins a specifier."""
+    return Markup(str(value).replace("%", "%%"))  # noqa: S704  no HTML
+
+
+def unit_word(value: object) -> Markup:
+    """Return one word of a systemd unit, in quotes unless it is plain."""
+    if _PLAIN_WORD.fullmatch(str(value)):
+        return Markup(value)  # noqa: S704  nothing in it means anything
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return bare(f'"{text}"')
+
+
+def command_word(value: object) -> Markup:
+    """Return one word of a command in a systemd unit, where $ begins a variable."""
+    return Markup(unit_word(value).replace("$", "$$"))  # noqa: S704  no HTML
+
+
 _FILTERS: dict[str, Callable[..., str]] = {
     "fence": fence,
     "pre": pre,
     "wrap": wrap,
     "seconds": seconds,
     "style_hash": style_hash,
+    "bare": bare,
+    "unit_word": unit_word,
+    "command_word": command_word,
 }

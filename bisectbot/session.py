@@ -33,6 +33,16 @@ class Folder:
         """Held by the process that works on it."""
         return self.path / "lock"
 
+    @property
+    def queued(self) -> Path:
+        """There while the session is in the queue; see queued.py."""
+        return self.path / "queued"
+
+    @property
+    def service_log(self) -> Path:
+        """What its processes said that the keeper started."""
+        return self.path / "service.log"
+
     def build_log(self, commit: str) -> Path:
         """Return where the output of a commit's build goes; a build that is repeated is appended."""
         return self.path / "builds" / f"{commit[:12]}.log"
@@ -40,6 +50,16 @@ class Folder:
     def console_log(self, boot: int, commit: str) -> Path:
         """Return where a boot's console goes."""
         return self.path / "consoles" / f"{boot:03}-{commit[:12]}.log"
+
+
+def keeper_lock(logs: Path) -> Path:
+    """Return the file that the keeper of a logs folder holds."""
+    return logs / "keeper.lock"
+
+
+def keeper_log(logs: Path) -> Path:
+    """Return what the keeper says that runs in the background."""
+    return logs / "service.log"
 
 
 def new_folder(logs: Path, bad: str, now: float, name: str = "") -> Folder:

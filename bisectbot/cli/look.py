@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,9 +13,11 @@ from bisectbot import journal
 from bisectbot.cli.completion import session_names
 from bisectbot.cli.options import logs_option
 from bisectbot.cli.output import Output, json_option
-from bisectbot.cli.wiring import beliefs_for, open_desk, scribe_for
+from bisectbot.cli.progress import waiting
+from bisectbot.cli.wiring import beliefs_for, bring_back, open_desk, scribe_for
 from bisectbot.effects.lock import is_held
-from bisectbot.errors import ConfigError
+from bisectbot.effects.revert import reverted
+from bisectbot.errors import BisectbotError, ConfigError
 from bisectbot.facts import (
     Answered,
     BootBegan,
@@ -49,10 +53,20 @@ from bisectbot.visible import visible
 def status(output: Output, session: str | None, logs: Path) -> None:
     """Show where each session stands, or one of them."""
     folders = (find_folder(logs, session),) if session else all_folders(logs)
-    found = [(folder, replay(journal.read(folder.journal))) for folder in folders]
+    found = [(folder, _read(folder, alone=session is not None)) for folder in folders]
     facts = {"sessions": [_facts(folder, state) for folder, state in found]}
     lines = [_line(folder, state) for folder, state in found] or [f"no session in {logs}"]
     output.finish(facts, lines)
+
+
+def _read(folder: Folder, *, alone: bool) -> State | BisectbotError | None:
+    """Return the state of a session, or why there is none; beside others a journal that can't be read is no error."""
+    try:
+        return replay(journal.read(folder.journal))
+    except BisectbotError as error:
+        if alone:
+            raise
+        return error
 
 
 @click.command()
@@ -76,14 +90,18 @@ def log(output: Output, session: str | None, logs: Path) -> None:
 def report(output: Output, session: str | None, logs: Path) -> None:
     """Write a session's report anew and print its summary."""
     folder = find_folder(logs, session)
-    state = _state(folder)
+    rows = journal.read(folder.journal)
+    state = _state(folder, rows)
     desk = open_desk(state.plan.tree, None)
-    drawn = scribe_for(desk, folder, None, beliefs_for(desk, state.plan)).update(state)
+    bring_back(state, partial(reverted, desk.git))
+    with waiting("reading the history", desk.clock):
+        beliefs = beliefs_for(desk, state.plan)
+    drawn = scribe_for(desk, folder, None, beliefs, rows).update(state)
     output.finish(summary_json(drawn), plain_lines(drawn))
 
 
-def _state(folder: Folder) -> State:
-    state = replay(journal.read(folder.journal))
+def _state(folder: Folder, rows: Sequence[Row]) -> State:
+    state = replay(rows)
     if state is None:
         raise ConfigError(f"{folder.journal}: empty: the session was killed as it began", hint="start a new one")
     return state
@@ -97,7 +115,10 @@ def _standing(folder: Folder, state: State) -> str:
     return f"stopped ({state.paused.why})" if state.paused else "stopped (killed)"
 
 
-def _facts(folder: Folder, state: State | None) -> dict[str, object]:
+def _facts(folder: Folder, state: State | BisectbotError | None) -> dict[str, object]:
+    if isinstance(state, BisectbotError):
+        why = state.message
+        return {"session": folder.name, "standing": "unreadable", "folder": str(folder.path), "error": why}
     if state is None:
         return {"session": folder.name, "standing": "empty", "folder": str(folder.path)}
     return {
@@ -112,7 +133,9 @@ def _facts(folder: Folder, state: State | None) -> dict[str, object]:
     }
 
 
-def _line(folder: Folder, state: State | None) -> str:
+def _line(folder: Folder, state: State | BisectbotError | None) -> str:
+    if isinstance(state, BisectbotError):
+        return f"{folder.name}: can't be read: {visible(state.message, 200)}"
     if state is None:
         return f"{folder.name}: empty; it was killed as it began"
     answer = f": {answer_in_words(state.answered.answer)}" if state.answered else ""
@@ -122,16 +145,17 @@ def _line(folder: Folder, state: State | None) -> str:
 
 def _fact_lines(row: Row) -> list[str]:
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="seconds")
-    lines = [f"{at} {visible(_told(row.fact), 1000)}"]
+    lines = [f"{at} {visible(told(row.fact), 1000)}"]
     return lines + row.fact.bisect_log.splitlines() if isinstance(row.fact, Answered) else lines
 
 
-def _told(fact: Fact) -> str:  # noqa: C901, PLR0911, PLR0912  one line a fact
+def told(fact: Fact) -> str:  # noqa: C901, PLR0911, PLR0912  one line a fact
+    """Return a fact in words; data from outside is in it as it is."""
     match fact:
         case Opened(plan):
             return f"opened: bad {plan.range_.bad}, good {', '.join(plan.range_.goods)}, host {plan.host.name}"
-        case Resumed():
-            return "resumed"
+        case Resumed(host=host):
+            return f"resumed on {host.name}" if host else "resumed"
         case Built(BuildBroken() as broken):
             return f"{broken.commit} doesn't build ({broken.by}): {broken.title}"
         case Built(Kernel() as kernel):

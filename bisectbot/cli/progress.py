@@ -31,11 +31,12 @@ from bisectbot.facts import (
     State,
     Tried,
 )
-from bisectbot.forecast import in_words, seconds_left
+from bisectbot.fit import Forecast, Word
+from bisectbot.forecast import ahead, fit_of, in_words, seconds_left
 from bisectbot.lab import LabHost
 from bisectbot.model import BuildBroken, Ending, Judgement, Kernel, Trial
 from bisectbot.ports import Clock
-from bisectbot.report import answer_in_words
+from bisectbot.report import answer_in_words, fit_in_words, word_on
 from bisectbot.report.machine import home_in_words
 from bisectbot.search.wanted import Wanted
 from bisectbot.visible import visible
@@ -58,6 +59,7 @@ class Progress:
     _clean: list[Trial] = field(default_factory=list)  # silent runs that weren't told yet
     _said: set[str] = field(default_factory=set)  # commits whose verdict was told
     _told: tuple[int, int] = (-1, -1)  # verdicts and boots that there were when the last estimate was told
+    _word: Word | None = None  # on whether it fits into the budget, as it was told last
     _began: float = 0.0
 
     def __enter__(self) -> Self:
@@ -94,6 +96,7 @@ class Progress:
             self._tell_clean()
             self._told = done
             self.say(self._step())
+            self._tell_fit()
 
     def began(self, work: Work) -> None:
         """Tell what a slot begins to do."""
@@ -180,7 +183,31 @@ class Progress:
         done = len(state.judged()) if state.plan.search is None else max(0, state.boots - 1)
         seconds = seconds_left(state, wanted.remaining) if state.plan.search is None else wanted.seconds
         says = f"; {wanted.says}" if wanted.says else ""
-        return f"step {done + 1} of about {done + wanted.remaining}, time left: {in_words(seconds)}{says}"
+        step = f"step {done + 1} of about {done + wanted.remaining}, time left: {in_words(seconds)}"
+        return f"{step}{self._fits()}{says}"
+
+    @property
+    def _ahead(self) -> Forecast | None:
+        """What is still to do."""
+        state, wanted = self._state, self._wanted
+        if state is None or wanted is None:
+            return None
+        return ahead(state, wanted.remaining) if state.plan.search is None else wanted.ahead
+
+    def _fits(self) -> str:
+        """Return how likely the rest fits into the budget."""
+        fit = fit_of(self._state, self._ahead) if self._state else None
+        return f"; {fit_in_words(fit)}" if fit else ""
+
+    def _tell_fit(self) -> None:
+        """Tell on a line of its own that the rest fits, is tight or won't fit, when that has changed."""
+        fit = fit_of(self._state, self._ahead) if self._state else None
+        if fit is None or fit.ahead.guess:
+            return
+        word = fit.word(self._word)
+        if word is not (self._word or Word.FITS):
+            self.say(f"  {word_on(fit, word)}")
+        self._word = word
 
     def _now(self) -> Text:
         """Return the line that is redrawn all the time."""

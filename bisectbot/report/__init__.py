@@ -16,10 +16,10 @@ Whatever stems from a commit, a console, a kernel or a reproducer stays as it is
 where it is shown (render.py, visible.py).
 """
 
-from bisectbot.report.ahead import plan_lines
-from bisectbot.report.document import BISECT_LOG, HTML, MAIL, MARKDOWN, ODDS, Report, draw_up, files
+from bisectbot.report.ahead import fit_in_words, plan_lines, word_on
+from bisectbot.report.document import BISECT_LOG, HTML, MAIL, MARKDOWN, ODDS, TIMELINE, Report, draw_up, files
 from bisectbot.report.meaning import ending_name
-from bisectbot.report.numbers import odds_json
+from bisectbot.report.numbers import fit_json, odds_json
 from bisectbot.report.session import Fault, Interrupted, Outcome, OutOfTime, Session, Step, Working
 from bisectbot.report.summary import answer_in_words, plain_lines, summary_json
 
@@ -29,6 +29,7 @@ __all__ = [
     "MAIL",
     "MARKDOWN",
     "ODDS",
+    "TIMELINE",
     "Fault",
     "Interrupted",
     "OutOfTime",
@@ -41,8 +42,11 @@ __all__ = [
     "draw_up",
     "ending_name",
     "files",
+    "fit_in_words",
+    "fit_json",
     "odds_json",
     "plain_lines",
     "plan_lines",
     "summary_json",
+    "word_on",
 ]

@@ -59,6 +59,7 @@ def discreet(session: Session) -> Session:
         faults=_clean(session.faults, hide),
         homecomings=_clean(session.homecomings, hide),
         odds=_clean(session.odds, hide),
+        timeline=_clean(session.timeline, hide),
     )
 
 

@@ -15,14 +15,17 @@ from bisectbot.report.chances import figure
 from bisectbot.report.culprit import Found, Neighbour, candidates, found
 from bisectbot.report.discretion import discreet
 from bisectbot.report.evidence import Row, boots, builds, named, rows, skipped
+from bisectbot.report.hours import Hour, cost, hours, odd
 from bisectbot.report.machine import RealMachine, real_machine
 from bisectbot.report.mail import Mail, headers, write_mail
 from bisectbot.report.meaning import Meaning, explain
 from bisectbot.report.numbers import odds_json
 from bisectbot.report.session import Session
+from bisectbot.report.timepicture import Picture, draw
 
 MARKDOWN, HTML = "report.md", "report.html"
 MAIL, BISECT_LOG, ODDS = "regression-mail.txt", "bisect-log.txt", "odds.json"
+TIMELINE = "timeline.svg"
 _MOST_DRIFT = 40
 
 
@@ -51,6 +54,16 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class Course:
+    """What was done when, what it cost, and what was odd."""
+
+    picture: Picture | None  # None: no time has passed yet
+    hours: tuple[Hour, ...]
+    cost: tuple[tuple[str, str], ...]  # a name and its figure
+    odd: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """A report, ready to be rendered. Its texts are data from outside unless meaning.py wrote them."""
 
@@ -72,6 +85,7 @@ class Report:
     machine: RealMachine | None  # None: QEMU plays it
     belief: Belief | None  # None: a plain bisection
     enough: tuple[str, str]  # what made it enough: a name and its value
+    course: Course | None  # None: no rows are known
 
 
 def draw_up(session: Session) -> Report:
@@ -98,7 +112,15 @@ def draw_up(session: Session) -> Report:
         machine=real_machine(session, whole.lab) if whole.lab else None,
         belief=belief(session),
         enough=_enough(session),
+        course=_course(session),
     )
+
+
+def _course(session: Session) -> Course | None:
+    timeline = session.timeline
+    if not timeline.began:
+        return None
+    return Course(draw(timeline), hours(timeline), cost(session, timeline), odd(session, timeline))
 
 
 def _enough(session: Session) -> tuple[str, str]:
@@ -146,17 +168,19 @@ def _lost(kernels: Iterable[Kernel]) -> Iterable[str]:
 
 
 def files(report: Report) -> Mapping[str, str]:
-    """Return every file of the report by its name in the session's folder; mail and odds only if there are any."""
+    """Return every file of the report by its name in the session's folder; what there is nothing of is left out."""
     mail = report.mail
     text = f"{headers(mail)}\n\n{render('mail.txt.j2', report)}" if mail else ""
     texts = {
         MARKDOWN: render("report.md.j2", report, mail_text=text),
         HTML: render("report.html.j2", report, mail_text=text),
     }
+    if report.course and report.course.picture:
+        texts[TIMELINE] = render("timeline.svg.j2", report, picture=report.course.picture, alone=True)
     if mail:
         texts[MAIL] = text
     if report.session.odds:
-        texts[ODDS] = json.dumps(odds_json(report.session.odds), indent=1, allow_nan=False) + "\n"
+        texts[ODDS] = json.dumps(odds_json(report.session.odds, report.session.fit), indent=1, allow_nan=False) + "\n"
     if report.session.bisect_log:
         texts[BISECT_LOG] = report.session.bisect_log
     return texts

@@ -206,10 +206,13 @@ def kept_log(folder: Path, home: Homecoming) -> tuple[Link, ...]:
 
 
 def link(folder: Path, path: Path, text: str) -> Link:
-    """Return a link to a file below the session's folder; one that lies elsewhere is named, not linked."""
+    """Return a link to a file below the session's folder, packed or not; one that lies elsewhere is only named."""
     inside = path.relative_to(folder) if path.is_absolute() and path.is_relative_to(folder) else path
     if inside.is_absolute() or ".." in inside.parts:
         return Link(f"{text}: {path}", "")
+    packed = inside.with_name(f"{inside.name}.gz")
+    if not (folder / inside).exists() and (folder / packed).exists():
+        inside = packed
     return Link(text, quote(inside.as_posix(), errors="surrogateescape"))
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bisectbot.fit import Word
 from bisectbot.model import BuildBroken, Culprit, Ending, EndUnproven, Stuck, Verdict
-from bisectbot.report import withodds
+from bisectbot.odds import Odds
+from bisectbot.report import belief, withodds
+from bisectbot.report.ahead import HELPS, fit_in_words
+from bisectbot.report.chances import span
 from bisectbot.report.evidence import count, named, verdict_of, without_culprit, word
 from bisectbot.report.session import Fault, Interrupted, Outcome, OutOfTime, Session, Working
 from bisectbot.report.withodds import Words
@@ -57,16 +61,38 @@ def _words(session: Session) -> Words:
         case Interrupted(why):
             words = ("Interrupted", *_interrupted(session, why))
         case OutOfTime(why):
-            words = ("Out of time, with no answer yet", *_interrupted(session, why))
+            words = (f"Out of budget: {_best(session)}", *_interrupted(session, why))
         case Working() as outcome:
-            words = ("Still running", (_doing(outcome), *withodds.so_far(session)), ())
+            words = (_running(session, outcome), (_doing(outcome), *_so_far(session)), _helps(session))
     return words
 
 
 def _doing(outcome: Working) -> str:
     doing = visible(outcome.doing, 200) or "at work"
     left = "" if outcome.remaining is None else f"; about {count(outcome.remaining, 'step')} to go"
-    return f"Now: {doing}{left}. No answer yet."
+    if outcome.found is None:
+        return f"Now: {doing}{left}. No answer yet."
+    return f"Now: {doing}. What is left of the budget goes into confirming the answer; it may still change."
+
+
+def _running(session: Session, outcome: Working) -> str:
+    """Return the headline: the answer if there is one already, said to be unconfirmed."""
+    match outcome.found:
+        case Culprit(commit) if session.odds is not None and not _likeliest(session.odds, commit):
+            return f"Still running: {commit[:12]} was found, and what was seen since speaks against it"
+        case Culprit(commit):
+            return f"Found, being confirmed: first {session.range_.terms.bad} commit {named(session, commit)}"
+        case Stuck(candidates):
+            return f"Found, being confirmed: one of {count(len(candidates), 'commit')}"
+        case EndUnproven(commit, expected):
+            end = word(expected, session.range_.terms)
+            return f"Found, being confirmed: the {end} end {named(session, commit)} isn't {end}"
+        case None:
+            return "Still running"
+
+
+def _likeliest(odds: Odds, commit: str) -> bool:
+    return not odds.suspects or odds.suspects[0].commit == commit
 
 
 def _culprit(session: Session, commit: str) -> Words:
@@ -180,14 +206,52 @@ def _fault(session: Session, message: str, hint: str) -> tuple[tuple[str, ...], 
     says = f"{visible(message, 500).rstrip('.')}."
     kept = "This says nothing about any commit: no verdict was taken from it, and what is finished is kept."
     advice = (visible(hint),) if hint else ()
-    return (says, kept, *withodds.so_far(session)), (*advice, _resume(session))
+    return (says, kept, *_so_far(session)), (*advice, _resume(session))
 
 
 def _interrupted(session: Session, why: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     says = (f"{visible(why)}.",) if why else ()
     kept = "What is finished is kept; no finished build or trial will be repeated."
-    return (*says, kept, *withodds.so_far(session)), (_resume(session),)
+    return (*says, kept, *_so_far(session)), (_resume(session),)
+
+
+def _best(session: Session) -> str:
+    """Return the best statement before an answer, for a headline."""
+    if session.odds is not None:
+        return belief.best(session, session.odds)
+    return _narrowed(session) or "no answer yet"
+
+
+def _narrowed(session: Session) -> str:
+    """Return what a plain bisection has come to; nothing where that isn't known."""
+    known = session.narrowed
+    if known is None:
+        return ""
+    good, *more = known.goods
+    others = f" and {len(more)} more" if more else ""
+    terms = session.range_.terms
+    return (
+        f"one of {count(known.commits, 'commit')} between {terms.good} {good[:12]}{others} and {terms.bad}"
+        f" {known.bad[:12]}"
+    )
+
+
+def _so_far(session: Session) -> tuple[str, ...]:
+    """Return the best that can be said before an answer, what is ahead, and whether that fits into the budget."""
+    narrowed, ahead, fit = _narrowed(session), session.ahead, session.fit
+    told = withodds.so_far(session) or ((f"It is {narrowed}.",) if narrowed else ())
+    if session.odds is None and ahead is not None and ahead.seconds:
+        told += (f"To go: about {span(ahead.seconds)}.",)
+    return (*told, f"The budget: {fit_in_words(fit)}.") if fit else told
+
+
+def _helps(session: Session) -> tuple[str, ...]:
+    """Return what would help where the rest won't fit."""
+    fit = session.fit
+    return (f"It won't fit into the budget: {HELPS}.",) if fit and fit.word() is Word.WONT else ()
 
 
 def _resume(session: Session) -> str:
-    return f"Go on with: bisectbot resume {visible(session.name, 80)}"
+    more = " (with as much again; --until, --max-hours or --max-boots give another budget)"
+    out = isinstance(session.outcome, OutOfTime)
+    return f"Go on with: bisectbot resume {visible(session.name, 80)}{more if out else ''}"

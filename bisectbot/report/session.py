@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bisectbot.fit import Fit, Forecast
 from bisectbot.lab import Homed, LabHost
 from bisectbot.model import Answer, BuildBroken, BuildRecipe, Judgement, Kernel, NotYet, ProbeRecipe, Range, Trial
 from bisectbot.odds import Odds
 from bisectbot.ports import CommitInfo
 from bisectbot.report.maintainers import Maintainers
+from bisectbot.report.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Working:
 
     doing: str = ""  # "building 1234567890ab"
     remaining: int | None = None  # about so many steps follow
+    found: Answer | None = None  # there is an answer already, and what is left of the budget confirms it
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class Homecoming:
     commit: str
     boot: int
     homed: Homed
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """What a plain bisection has come to: so many candidates, all in `bad` and none of them in `goods`."""
+
+    commits: int
+    bad: str
+    goods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,11 @@ class Session:
     faults: tuple[str, ...] = ()  # of ours that were survived, one line each
     lab: LabHost | None = None  # the host, if it is a real machine; taken off before anything is rendered
     homecomings: tuple[Homecoming, ...] = ()  # of a real machine, oldest first
+    ahead: Forecast | None = None  # what is still to do; None: nobody knows
+    fit: Fit | None = None  # whether that fits into the budget; None: there is none
+    narrowed: Narrowed | None = None  # of a plain bisection that has no answer yet
     odds: Odds | None = None  # what the search believes; None: a plain bisection
+    timeline: Timeline = field(default_factory=Timeline)  # what was done when
 
     def info(self, commit: str) -> CommitInfo | None:
         """Return what is known of a commit, or None."""

@@ -12,9 +12,9 @@ from bisectbot.report.chances import OLDER, equation, how_often
 from bisectbot.report.document import HTML, MAIL, MARKDOWN, Report
 from bisectbot.report.evidence import Row, count, rate
 from bisectbot.report.machine import RealMachine
-from bisectbot.report.numbers import odds_json
+from bisectbot.report.numbers import fit_json, odds_json
 from bisectbot.report.seen import reverted_in_words, seen_of
-from bisectbot.report.session import Fault, Session
+from bisectbot.report.session import Fault, Outcome, Session, Working
 from bisectbot.visible import cut, visible
 
 _ROW_KEYS = ("commit", "title", "verdict", "why", "saw", "boots", "build_seconds", "boot_seconds", "probe_seconds")
@@ -32,6 +32,7 @@ def summary_json(report: Report) -> dict[str, object]:
         "ending": report.meaning.ending,
         "culprit": culprit.commit if culprit else None,
         "title": culprit.title if culprit else None,
+        "being_confirmed": _confirmed(outcome),
         "candidates": [one.commit for one in report.candidates],
         "unproven": outcome.commit if isinstance(outcome, EndUnproven) else None,
         "steps": len(report.rows),
@@ -41,7 +42,8 @@ def summary_json(report: Report) -> dict[str, object]:
         "stage_seconds": {name: round(seconds, 3) for name, seconds in session.stage_seconds.items()},
         "verdicts": [{key: asdict(row)[key] for key in _ROW_KEYS} for row in report.rows],
         "cautions": list(culprit.cautions) if culprit else [],
-        "odds": odds_json(session.odds) if session.odds else None,
+        "odds": odds_json(session.odds, session.fit) if session.odds else None,
+        **fit_json(session.fit),
         "host": session.host,
         "machine": _machine(report.machine),
         "session": session.name,
@@ -49,6 +51,12 @@ def summary_json(report: Report) -> dict[str, object]:
         "report_html": str(session.folder / HTML),
         "mail": str(session.folder / MAIL) if report.mail else None,
     }
+
+
+def _confirmed(outcome: Outcome) -> str | None:
+    """Return the commit that is the answer so far, while what is left of the budget confirms it."""
+    found = outcome.found if isinstance(outcome, Working) else None
+    return found.commit if isinstance(found, Culprit) else None
 
 
 def _machine(machine: RealMachine | None) -> dict[str, object] | None:
