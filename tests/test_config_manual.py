@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bisectbot.channels import DEFAULT_KINDS, Command, Kind, Mail, Webhook
 from bisectbot.config import hosts as config
 from bisectbot.config import tables
 from bisectbot.config.labkinds import CONSOLE_KINDS, POWER_KINDS
 from bisectbot.config.labtables import PXE_MODES, LabDeadlineTable, LabTable, NetworkTable, PxeTable, SshTable
+from bisectbot.config.notices import CommandTable, MailTable, NoticesTable, WebhookTable
 from bisectbot.lab import BootMethod, IpmiPower, LabHost, Payload, PxeMode, SnmpPower, SolConsole, TcpConsole
 from bisectbot.model import Arch, Deadlines
 
@@ -28,8 +30,8 @@ def lab(default: str, name: str | None = None) -> LabHost:
 
 
 def test_every_example_of_the_manual_is_right() -> None:
-    """Each whole example is a hosts.toml: that with QEMU and the three labs."""
-    assert [*EXAMPLES] == ["pc", "rack1", "board3", "desktop"]
+    """Each whole example is a hosts.toml: that with QEMU, the three labs, and that with notices."""
+    assert [*EXAMPLES] == ["pc", "rack1", "board3", "desktop", "lab"]
     assert EXAMPLES["pc"].host("pc").deadlines == Deadlines(boot=180, run=600, silence=90)
 
 
@@ -62,9 +64,19 @@ def test_the_desktops_are_what_the_manual_says() -> None:
     assert (two.power, two.console, two.payload) == (None, None, Payload.HOST)
 
 
+def test_the_notices_are_what_the_manual_says() -> None:
+    """The kinds of the example are the default ones, each kind has a row, and all three channels are there."""
+    notices = EXAMPLES["lab"].notices
+    assert notices.on == DEFAULT_KINDS
+    assert notices.silent_seconds == 4 * 3600
+    assert [type(channel) for channel in notices.channels] == [Mail, Webhook, Command]
+    assert [key for key, *_ in rows("| kind | when |")] == [*Kind]
+
+
 SECTIONS: list[tuple[str, type[tables.Table]]] = [
     ("## Top level", tables.TopTable),
     ("## [store]", tables.StoreTable),
+    ("## [logs]", tables.LogsTable),
     ("## [deadlines]", tables.AllDeadlineTable),
     ("## [hosts.NAME], a machine that QEMU plays", tables.QemuTable),
     ("## [hosts.NAME], a real machine", LabTable),
@@ -76,6 +88,10 @@ SECTIONS: list[tuple[str, type[tables.Table]]] = [
     ("### [hosts.NAME.network]", NetworkTable),
     ("### [hosts.NAME.pxe]", PxeTable),
     *((f'| key | mode = `"{mode}"`', table) for mode, table in PXE_MODES.items()),
+    ("## [notices]\n", NoticesTable),
+    ("### [notices.mail]", MailTable),
+    ("### [notices.webhook]", WebhookTable),
+    ("### [notices.command]", CommandTable),
 ]
 
 
@@ -99,6 +115,8 @@ def test_the_manual_explains_every_key(mark: str, table: type[tables.Table]) -> 
     for name, field in table.model_fields.items():
         if field.is_required():
             assert told[name] in ("has to be given", "at least one"), name
+        elif isinstance(field.default, bool):
+            assert told[name] == f"`{str(field.default).lower()}`", name
         elif isinstance(field.default, int | float) and name != "memory":  # which has a unit there
             assert told[name] == f"{field.default:g}", name
         elif isinstance(field.default, str) and field.default and table is not tables.QemuTable:

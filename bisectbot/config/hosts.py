@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bisectbot.channels import Notices
 from bisectbot.config import addresses, hostsfile, rules
 from bisectbot.config.check import KeyPath, Mistake, all_at_once, check, check_kind, did_you_mean
 from bisectbot.config.hostwords import shown
 from bisectbot.config.labhosts import Draft, draft
 from bisectbot.config.labtables import PXE_MODES, PxeNetworkTable
+from bisectbot.config.notices import notices
 from bisectbot.config.tables import BOOT, QemuTable, TopTable
 from bisectbot.errors import ConfigError
 from bisectbot.lab import BootMethod, Host, LabHost
@@ -22,10 +24,15 @@ _TAG = "tag:"
 
 @dataclass(frozen=True)
 class StoreLimits:
-    """How much the kernel store may hold, and how much of its disk must stay free, in GiB."""
+    """What the kernel store may hold and what of its disk must stay free, in GiB; when logs are packed.
+
+    `max_age_days`: since the last use, of kernels and worktrees.
+    """
 
     max_gib: float
     min_free_gib: float
+    max_age_days: float = 60.0
+    compress_after_days: float = 14.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Config:
     store: StoreLimits
     build_seconds: float  # deadline of one build
     jobs: int | None  # of make; None: as many as this machine has CPUs
+    notices: Notices = field(default_factory=Notices)
 
     @property
     def lab_hosts(self) -> tuple[LabHost, ...]:
@@ -95,6 +103,7 @@ def parse(text: str, file: Path) -> Config:
     top = check(TopTable, raw, (), mistakes)
     networks = _pxe_tables(raw.get("pxe"), mistakes)
     tables = _host_tables(raw.get("hosts"), mistakes)
+    told = notices(raw.get("notices"), mistakes)
     mistakes += _default_mistakes(raw, tables)
     mistakes += rules.broken([table for table in tables.values() if isinstance(table, Draft)], networks)
     if top is None or mistakes:
@@ -103,9 +112,12 @@ def parse(text: str, file: Path) -> Config:
         file=file,
         hosts=_hosts(tables, networks, top),
         default=top.default,
-        store=StoreLimits(top.store.max_gib, top.store.min_free_gib),
+        store=StoreLimits(
+            top.store.max_gib, top.store.min_free_gib, top.store.max_age_days, top.logs.compress_after_days
+        ),
         build_seconds=top.deadlines.build,
         jobs=top.jobs,
+        notices=told,
     )
 
 

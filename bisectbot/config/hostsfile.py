@@ -20,6 +20,11 @@ def find() -> Path:
         # A link that leads nowhere was meant to be used: reading it says what is wrong.
         if os.path.lexists(file):
             return file
+    return packaged()
+
+
+def packaged() -> Path:
+    """Return the hosts.toml that came with bisectbot."""
     return places.data("hosts.toml")
 
 

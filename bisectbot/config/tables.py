@@ -13,6 +13,7 @@ from bisectbot.model import Accel, Arch, Deadlines, QemuHost
 _WEEK = 7 * 24 * 3600
 Seconds = Annotated[float, Field(strict=True, gt=0, le=_WEEK, description="seconds, above 0 and at most 604800")]
 _Gib = Annotated[float, Field(strict=True, ge=0, le=1 << 20, description="GiB, 0 to 1048576")]
+_Days = Annotated[float, Field(strict=True, ge=0, le=36500, description="days, 0 to 36500")]
 _Plain = Annotated[str, AfterValidator(hostwords.plain)]
 BOOT = '"qemu", "kexec", "pxe" or ["kexec", "pxe"]'
 RawTables = dict[str, dict[str, object]]
@@ -52,6 +53,13 @@ class StoreTable(Table):
 
     max_gib: _Gib = 20.0
     min_free_gib: _Gib = 2.0
+    max_age_days: _Days = 60.0
+
+
+class LogsTable(Table):
+    """[logs]."""
+
+    compress_after_days: _Days = 14.0
 
 
 class TopTable(Table):
@@ -60,9 +68,11 @@ class TopTable(Table):
     default: Annotated[str, Field(description="the name of a host in this file")]
     jobs: Annotated[int | None, Field(strict=True, ge=1, le=4096, description="an integer, 1 to 4096")] = None
     store: Annotated[StoreTable, Field(description="a table")] = StoreTable()
+    logs: Annotated[LogsTable, Field(description="a table")] = LogsTable()
     deadlines: Annotated[AllDeadlineTable, Field(description="a table")] = AllDeadlineTable()
     hosts: Annotated[RawTables, Field(min_length=1, description="one table [hosts.NAME] a host")]
     pxe: Annotated[RawTables, Field(description="one table [pxe.NAME] a network")] = {}
+    notices: Annotated[dict[str, object] | None, Field(description="a table")] = None
 
 
 class QemuTable(Table):
