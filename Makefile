@@ -1,5 +1,5 @@
 # Forwards to ./dev, for fingers that type make.
-demo test lint bench setup:
+demo test soak lint bench setup:
 	@./dev $@
 
-.PHONY: demo test lint bench setup
+.PHONY: demo test soak lint bench setup

@@ -25,6 +25,7 @@ from bisectbot.facts import (
     Fact,
     Faulted,
     Found,
+    Noted,
     Notified,
     Paused,
     Reverted,
@@ -283,7 +284,7 @@ class Bot:
                 continue
             if isinstance(event, Done):
                 self.flight.over(event)
-            elif isinstance(event, Built | Tried | CameHome | Notified):
+            elif isinstance(event, Built | Tried | CameHome | Noted | Notified):
                 self._write(event)
 
     def _write(self, fact: Fact) -> None:

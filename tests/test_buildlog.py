@@ -301,3 +301,10 @@ def test_real_tools_say_what_the_table_says(tmp_path: Path) -> None:
     assert isinstance(diagnose(failed("c")).fault, DiskFull)
     assert isinstance(diagnose(failed("d")).fault, OutOfMemory)
     assert isinstance(diagnose(failed("e")).fault, ToolMissing)
+
+
+def test_a_log_that_was_cut_proves_nothing() -> None:
+    """Where the middle of a log is gone, what failed may have stood there: no commit is blamed for what is left."""
+    found = diagnose(log("### bisectbot left out about 5 bytes here\na.c:1:1: error: x"))
+    assert isinstance(found.fault, InfraError)
+    assert not isinstance(found.fault, OutOfMemory | DiskFull)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -91,6 +93,19 @@ def test_swapped_ends_are_named(user: History, capsys: pytest.CaptureFixture[str
     assert "swapped" in capsys.readouterr().err
 
 
+def test_a_dry_run_with_a_budget_says_at_a_guess_whether_it_fits(
+    user: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For people with the figures, for scripts as a number; without a budget, or odds, nothing is said."""
+    assert _dry(user, "--max-hours", "1000") == 0
+    assert "fits: nothing has fired yet, at a guess about" in capsys.readouterr().out
+    assert _dry(user, "--max-boots", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["fits"] < 0.2
+    for words in ((), ("--max-hours", "1", "--runs", "2")):
+        assert _dry(user, *words) == 0
+        assert "at a guess" not in capsys.readouterr().out
+
+
 def test_a_dry_run_starts_nothing_and_tells_the_plan(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """--dry-run resolves everything, says how many steps to expect, and leaves no session; a dirty tree is fine."""
     (user.path / "Makefile").write_text("edited\n")
@@ -174,6 +189,53 @@ def test_a_session_that_never_began_hides_no_other(user: History, capsys: pytest
     assert "empty: empty; it was killed as it began" in told
     assert "mine: stopped (interrupted)" in told
     assert _run("resume", "empty") == 2
+
+
+def test_a_journal_that_can_t_be_read_hides_no_other(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a damaged journal `status` tells why it can't be read, beside all other sessions; alone it is a mistake."""
+    _session(user, Paused("interrupted", "SIGTERM"))
+    Path("logs/torn").mkdir()
+    Path("logs/torn/journal.db").write_bytes(b"SQLite format 3\0" + b"\0" * 5000)
+    assert _run("status") == 0
+    told = capsys.readouterr().out
+    assert "torn: can't be read: " in told
+    assert "mine: stopped (interrupted)" in told
+    assert _run("status", "--json") == 0
+    standings = {one["session"]: one["standing"] for one in json.loads(capsys.readouterr().out)["sessions"]}
+    assert standings == {"mine": "stopped (interrupted)", "torn": "unreadable"}
+    for words in (("status", "torn"), ("resume", "torn"), ("log", "torn")):
+        assert _run(*words) == 2
+        assert "not a journal" in capsys.readouterr().err
+
+
+def test_tidy_says_what_it_would_do_and_does_it(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """--dry-run touches nothing; for real, old logs of an answered session are packed, and read as they were."""
+    folder = _session(user, Answered(Culprit(user["c05"]), ""))
+    (folder / "consoles").mkdir()
+    log = folder / "consoles/001-abc.log"
+    log.write_text("[    1.000000] Kernel panic - not syncing: Attempted to kill init!\n" * 300)
+    os.utime(log, (1_600_000_000.0,) * 2)
+    assert _run("tidy", "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dry_run"], told["things"]) == (True, 1)
+    assert log.exists()
+    assert _run("tidy", "--dry-run") == 0
+    assert "nothing was touched" in capsys.readouterr().out
+    assert _run("tidy", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dry_run"], told["things"], [*told["bytes"]]) == (False, 1, ["logs"])
+    assert [path.name for path in log.parent.iterdir()] == ["001-abc.log.gz"]
+    assert _run("console", f"{log}.gz") == 0
+    assert "kernel panic" in capsys.readouterr().out
+    assert _run("tidy") == 0
+    assert "tidied away: nothing" in capsys.readouterr().out
+
+
+def test_half_of_a_packed_log_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A packed log that was cut off is told as such."""
+    (tmp_path / "1.log.gz").write_bytes(gzip.compress(os.urandom(5000))[:2000])
+    assert _run("console", tmp_path / "1.log.gz") == 2
+    assert "not whole" in capsys.readouterr().err
 
 
 def test_a_missing_compiler_begins_no_session(user: History, capsys: pytest.CaptureFixture[str]) -> None:

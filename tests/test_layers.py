@@ -15,20 +15,20 @@ _PACKAGE = Path(bisectbot.__file__).parent
 # From the bottom up; a name stands for a module or a whole package. Each row may import from the rows below it, and a
 # package from itself.
 _ROWS = (
-    ("errors", "visible"),
+    ("errors", "fit", "visible"),
     ("model",),
     ("lab", "odds"),
     ("arch", "interval", "places", "ports"),
-    ("reach",),
+    ("channels", "reach"),
     ("calibrate", "config", "console", "plan", "render", "session", "verdict"),
-    ("facts", "netboot", "power", "report"),
-    ("boot", "build", "doubt", "forecast", "journal", "probe", "search"),
-    ("course", "crew"),
+    ("facts", "netboot", "power", "report", "unit"),
+    ("boot", "build", "doubt", "forecast", "journal", "keeper", "probe", "search", "timeline"),
+    ("course", "crew", "disk", "notices", "queued"),
     ("doctor", "flight"),
-    ("loop",),
-    ("scribe", "stages"),
+    ("keeping", "loop"),
+    ("messenger", "scribe", "stages", "watching"),
 )
-_EFFECTS_SEE = {"errors", "lab", "model", "ports", "reach", "visible"}  # and nobody but cli/ sees them
+_EFFECTS_SEE = {"channels", "errors", "lab", "model", "ports", "reach", "visible"}  # and nobody but cli/ sees them
 _TOP = {"__main__", "cli"}
 # Who owns a library, and the parts of the standard library that touch the world: a module, or a package's name.
 _OWNERS = {
@@ -37,7 +37,7 @@ _OWNERS = {
     "elftools": {"build.digest"},
     "fcntl": {"build.store", "effects.lock"},
     "git": {"effects.repo"},
-    "http": {"effects.httpd"},
+    "http": {"effects.httpd", "effects.webhook"},
     "jinja2": {"render"},
     "kconfiglib": {"effects.unmet"},
     "markupsafe": {"render"},
@@ -46,14 +46,24 @@ _OWNERS = {
     "pydantic": {"config"},
     "pydantic_core": {"config"},
     "rich": {"cli"},
-    "socket": {"effects.dhcp", "effects.listener", "effects.ssh", "effects.tcp", "effects.udp"},
+    "socket": {
+        "effects.cutoff",
+        "effects.dhcp",
+        "effects.listener",
+        "effects.sdnotify",
+        "effects.ssh",
+        "effects.tcp",
+        "effects.udp",
+    },
+    "smtplib": {"effects.mail"},
     "socketserver": {"effects.httpd"},
     "sqlite3": {"journal"},
     "subprocess": {"effects.proc"},
     "sushy": {"effects.redfish"},
     "tenacity": {"effects.retry"},
-    "threading": {"cli.progress", "effects"},
-    "tty": {"effects.command"},
+    "threading": {"cli.progress", "effects", "messenger", "cli.handout"},
+    "termios": {"effects.keys"},
+    "tty": {"effects.command", "effects.keys"},
     "tomllib": {"config.hosts", "config.tomlmap"},
 }
 _NOBODYS = {"multiprocessing", "pickle", "requests", "shelve", "urllib.request"}

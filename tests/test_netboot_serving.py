@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 import pytest
 from fakes import FakeClock
 
+from bisectbot.effects import binding
 from bisectbot.effects.httpd import served
 from bisectbot.effects.lock import Lock
 from bisectbot.effects.proc import Processes
@@ -20,7 +21,7 @@ from bisectbot.lab import PxeMode, PxeNetwork
 from bisectbot.netboot import dnsmasq, scripts
 from bisectbot.netboot.folder import Folder
 from bisectbot.netboot.kept import Kept
-from bisectbot.netboot.serving import Serving, Tools
+from bisectbot.netboot.serving import Serving, Tools, _taken
 from bisectbot.reach import NetbootJob
 from csrc import lacking
 
@@ -66,8 +67,9 @@ def test_files_and_bytes_over_http(tmp_path: Path) -> None:
     assert "/gone: not found" in log.read_text()
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_a_port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that is taken is a fault with its address, and is free again after its context."""
+    monkeypatch.setattr(binding, "SECONDS", 0.0)
     port = free_port()
 
     def serve() -> AbstractContextManager[object]:
@@ -109,6 +111,18 @@ def test_dhcp_is_answered_already(tmp_path: Path) -> None:
     with pytest.raises(HostSick, match="br0"), Serving(NET, {MAC: ""}, tools, tmp_path / "x").idle():
         pytest.fail("two answer")
     assert not (tmp_path / "x").exists()
+
+
+def test_the_dnsmasq_of_a_killed_bot_is_waited_for() -> None:
+    """It ends within moments of its bot; only who answers for longer than that is somebody else."""
+    clock, answers = FakeClock(), iter([True, True, True, False])
+    tools = Tools(Processes(), clock, served, Lock, lambda _: next(answers))
+    before = clock.now()
+    assert not _taken(NET, tools)
+    assert 0 < clock.now() - before < 1
+    for_good = Tools(Processes(), clock, served, Lock, lambda _: True)
+    assert _taken(NET, for_good)
+    assert clock.now() - before < 10
 
 
 def test_kept_is_opened_once() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from bisectbot.console import guest, read_console
-from bisectbot.effects import listener
+from bisectbot.effects import binding, listener
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.listener import FactListener, fact_listener
 from bisectbot.effects.netconsole import NetReader
@@ -247,8 +247,9 @@ def test_only_this_boots_candidate_is_believed(facts: FactListener) -> None:
         assert len(read_until(facts, b"done").splitlines()) == 2
 
 
-def test_a_taken_port_is_told(facts: FactListener) -> None:
+def test_a_taken_port_is_told(facts: FactListener, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two can't listen at the same place; that is the lab's fault."""
+    monkeypatch.setattr(binding, "SECONDS", 0.0)
     with pytest.raises(HostSick, match=rf"port {facts.port}: "):
         fact_listener(LOOPBACK, facts.port).__enter__()
 

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bisectbot.effects import orphans, proc
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.orphans import VARIABLE
 from bisectbot.effects.proc import Processes, command_line
 from bisectbot.errors import DiskFull, InfraError, OutOfMemory, Overdue, ToolMissing
-from bisectbot.ports import Deadline, Proc, Running
+from bisectbot.ports import LEFT_OUT, Deadline, Proc, Running
 
 PATIENCE = 20.0  # seconds; only a failing test waits that long
 
@@ -233,3 +236,64 @@ def test_a_command_line_is_quoted() -> None:
     """The line in the log can be pasted even when words have spaces."""
     line = command_line(["make", "CC=ccache gcc"], Path("/a b"), {"X": "1 2"})
     assert line == "cd '/a b' && env 'X=1 2' make 'CC=ccache gcc'"
+
+
+def _zombies() -> list[str]:
+    """Return our own children that ended and were never reaped."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = stat.read_text().rpartition(")")
+            state, parent = rest.split()[:2]
+            if state == "Z" and int(parent) == os.getpid():
+                found.append(name)
+    return found
+
+
+def test_no_zombie_is_left(tmp_path: Path) -> None:
+    """However a child ends (by itself, overdue, killed, stopped after it was over), it is reaped."""
+    children, log = Processes(grace=0.1), tmp_path / "log"
+    children.run(["true"], log=log, deadline=later())
+    children.output(["sh", "-c", "exit 3"], deadline=later())
+    with pytest.raises(Overdue):
+        children.run(["sleep", "1000"], log=log, deadline=later(0.1))
+    with pytest.raises(OutOfMemory):
+        children.run(["sh", "-c", "kill -9 $$"], log=log, deadline=later())
+    running = children.start(["true"], log=log)
+    assert running.ended(PATIENCE)
+    running.stop()
+    children.start(["sleep", "1000"], log=log).stop()
+    with pytest.raises(ToolMissing):
+        children.start(["no-such-tool-bb"], log=log)
+    assert _zombies() == []
+
+
+def test_the_watcher_over_orphans_is_watched_too(tmp_path: Path) -> None:
+    """One that was killed, as for memory, is reaped and replaced with the next child, under the same mark."""
+    Processes().run(["true"], log=tmp_path / "log", deadline=later())
+    watcher = orphans._watcher_of(os.getpid())
+    mark, first = orphans.mark(), watcher._pid
+    os.kill(first, signal.SIGKILL)
+    assert gone(first)
+    Processes().run(["true"], log=tmp_path / "log", deadline=later())
+    assert orphans.mark() == mark
+    assert watcher._pid not in (0, first)
+    assert _zombies() == []
+
+
+def test_a_child_that_prints_for_ever_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log is cut again and again: the command and the beginning stay, and a line tells that something is gone."""
+    monkeypatch.setattr(proc, "LONGEST_LOG", most := 1 << 20)
+    log = tmp_path / "log"
+    with pytest.raises(Overdue):
+        Processes(grace=0.1).run(["yes", "noise"], log=log, deadline=later(1.0))
+    running = Processes(grace=0.1).start(["yes"], log=log)
+    deadline = later(0.5)
+    while not deadline.passed:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.stop()
+    text = log.read_text()
+    assert text.startswith("$ yes noise\nnoise\n")
+    assert f"\n{LEFT_OUT}about " in text
+    assert len(text) < most, "the last look was at a child that had ended"

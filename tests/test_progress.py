@@ -15,8 +15,10 @@ from bisectbot.cli import progress as module
 from bisectbot.cli.progress import Progress
 from bisectbot.crew import Work
 from bisectbot.facts import Built, CameHome, Fact, Faulted, Opened, Row, State, Tried, apply, replay
+from bisectbot.fit import Forecast
 from bisectbot.lab import Homed, Host
 from bisectbot.model import Ending, Range
+from bisectbot.plan import Budget, SearchRecipe
 from bisectbot.search.wanted import Test, Wanted
 
 _A, _B = "a" * 40, "b" * 40
@@ -59,6 +61,32 @@ def test_a_log_gets_a_line_an_event() -> None:
     assert "bbbbbbbbbbbb is BAD: it fired" in lines[5]
     assert lines[6].startswith("[  1:15] step 2 of about 5, time left:")
     assert "\x1b" not in log.text.getvalue()
+
+
+def test_whether_the_rest_fits_is_told_in_the_line_and_alone_when_it_changes() -> None:
+    """The step's line has the probability; that it won't fit, or fits after all, gets a line of its own, once."""
+    log = _Log()
+    search = replace(log.state.plan, search=SearchRecipe())
+    log.state = replace(log.state, plan=search, budget=Budget(max_seconds=3600.0))
+
+    def expects(seconds: float, *, guess: bool = False) -> str:
+        ahead = Forecast(seconds, 0.3, 5.0, guess=guess)
+        log.state = replace(log.state, boots=log.state.boots + 1)
+        before = len(log.text.getvalue())
+        log.progress.expects(log.state, Wanted((Test(_B, 1),), 5, seconds, ahead=ahead))
+        return log.text.getvalue()[before:]
+
+    with log.progress:
+        assert "won't fit" not in expects(36_000.0, guess=True)
+        fits = expects(1200.0)
+        assert "time left: 20 min; 60 min of the budget are left: it fits with a probability of 0.99" in fits
+        assert len(fits.splitlines()) == 1
+        wont = expects(36_000.0).splitlines()
+        assert len(wont) == 2
+        assert "won't fit: expected about 10 h; 60 min of the budget are left" in wont[1]
+        assert len(expects(30_000.0).splitlines()) == 1
+        assert "  tight: expected about 60 min" in expects(3600.0)
+        assert "  fits: expected about 20 min" in expects(1200.0)
 
 
 def test_a_resumed_session_tells_no_verdict_twice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib.metadata import version
 
@@ -13,11 +14,20 @@ from bisectbot.cli.consoles import console
 from bisectbot.cli.doctor import doctor
 from bisectbot.cli.hosts import hosts
 from bisectbot.cli.look import log, report, status
+from bisectbot.cli.notify import notify
 from bisectbot.cli.output import Exit, Output
+from bisectbot.cli.queue import queue
 from bisectbot.cli.run import resume, run
+from bisectbot.cli.service import service
 from bisectbot.cli.single import build, try_commit
+from bisectbot.cli.tidy import tidy
+from bisectbot.cli.watch import watch
 from bisectbot.effects.repo import forget_surroundings
-from bisectbot.errors import BisectbotError
+from bisectbot.effects.sdnotify import Notifier
+from bisectbot.errors import BisectbotError, Busy, os_fault
+
+# What a disk does to whoever writes, wherever that is: no bug of ours.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,7 +36,25 @@ def bisectbot() -> None:
     """Find the commit that broke a Linux kernel: build, boot and probe each candidate, unattended."""
 
 
-for command in (calibrate, run, resume, status, log, report, build, try_commit, console, doctor, hosts, completion):
+for command in (
+    calibrate,
+    run,
+    resume,
+    queue,
+    service,
+    status,
+    log,
+    report,
+    watch,
+    build,
+    try_commit,
+    console,
+    doctor,
+    hosts,
+    notify,
+    tidy,
+    completion,
+):
     bisectbot.add_command(command)
 
 
@@ -50,9 +78,15 @@ def _run(words: list[str], output: Output) -> int:
         click.echo("bisectbot: interrupted", err=True)
         return Exit.INTERRUPTED
     except BisectbotError as error:
+        if isinstance(error, Busy):
+            Notifier().failed(errno.EBUSY)  # the keeper tries again, which for a mistake would be no use
         return output.fail(error)
     except BrokenPipeError:
         # whoever read our output is gone (| head); don't complain again at exit
         sys.stdout = None
         return Exit.DONE
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        return output.fail(os_fault(error))
     return code if isinstance(code, int) else Exit.DONE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,12 +19,16 @@ from bisectbot.boot.hostroot import Programs
 from bisectbot.boot.qemu import Guest, QemuMachine, qemu_argv
 from bisectbot.build.builder import Builder
 from bisectbot.build.compiled import listed
+from bisectbot.build.jobs import Jobs
 from bisectbot.build.kbuild import Ccache, Room
 from bisectbot.build.store import Store
 from bisectbot.build.toolchain import Toolchains
+from bisectbot.cli.housekeeping import Premises, guard
 from bisectbot.cli.labwiring import Lab, lab_machine
 from bisectbot.config import hosts as config
 from bisectbot.config.hosts import Config
+from bisectbot.disk.survey import needed
+from bisectbot.effects import memory
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.consolelog import console_log
 from bisectbot.effects.fifo import fifo
@@ -33,9 +37,10 @@ from bisectbot.effects.lock import first_free
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import Git, GitGraph, open_git
 from bisectbot.effects.retry import Patience
-from bisectbot.effects.revert import reverted
+from bisectbot.effects.revert import kept
 from bisectbot.effects.worktree import GitTree
-from bisectbot.facts import State
+from bisectbot.errors import InfraError
+from bisectbot.facts import Noted, Row, State
 from bisectbot.lab import Host, LabHost
 from bisectbot.model import Accel, Arch, Kernel, QemuHost
 from bisectbot.plan import Plan
@@ -102,6 +107,7 @@ def _builder(desk: Desk, tree: GitTree) -> Builder:
         configs=cache / "configs",
         ccache=Ccache(cache / "ccache"),
         room=Room(again=round(limits.min_free_gib * _GIB)),
+        jobs=Jobs(memory.available),
     )
 
 
@@ -124,11 +130,22 @@ def stages(
             patience=Patience(),
             children=desk.proc,
             build_seconds=desk.config.build_seconds,
-            reverter=partial(reverted, desk.git),
+            reverter=partial(kept, desk.git, taken.tree.path),
+            room=guard(Premises(desk.config.store, desk.proc, desk.clock), folder, taken.builder.store),
             reference=reference if reference and reference.is_file() else None,
         )
+        taken.builder.store.spared = partial(needed, folder.path.parent)
+        taken.builder.jobs.note = lambda text: made.note(Noted("memory", text))
         stack.callback(made.stop)
         yield made
+
+
+def bring_back(state: State, revert: Callable[[str, str], str | None]) -> None:
+    """Make the reverts of a session again, in case git has dropped them since: their hashes are the same."""
+    for made in state.reverts.values():
+        if made.commit is not None:
+            with suppress(InfraError):  # who needs the commit will say so
+                revert(state.plan.range_.bad, made.culprit)
 
 
 @contextmanager
@@ -175,9 +192,12 @@ def search_for(plan: Plan, beliefs: Beliefs | None, ledger: Ledger, *, leavable:
     return Noisy(plan, beliefs, ledger, leavable=leavable) if beliefs else Bisection(plan.range_, ledger)
 
 
-def scribe_for(desk: Desk, folder: Folder, worktree: Path | None, beliefs: Beliefs | None) -> Scribe:
-    """Return who writes a session's report."""
+def scribe_for(
+    desk: Desk, folder: Folder, worktree: Path | None, beliefs: Beliefs | None, rows: Iterable[Row]
+) -> Scribe:
+    """Return who writes a session's report; `rows`: all that its journal holds by now."""
     return Scribe(
+        rows=[*rows],
         odds=beliefs.odds if beliefs else lambda _: None,
         folder=folder,
         graph=desk.graph,

@@ -1,0 +1,115 @@
+"""`bisectbot service` on the command line: the keeper as a real process, its unit, and a machine without systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import a_plan
+from history import History, line, make_history
+
+from bisectbot.cli import systemd
+from bisectbot.cli.main import main
+from bisectbot.effects.lock import Lock
+from bisectbot.facts import Answered, Fact, Opened
+from bisectbot.journal import Journal
+from bisectbot.model import Culprit, Range
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Return a repository that passes for a kernel's, and work in an empty folder."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return make_history(tmp_path / "user", line(6))
+
+
+def _run(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def _told(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
+    capsys.readouterr()
+    assert _run(*words, "--json") == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def _session(user: History, name: str, *facts: Fact, queued: str | None = "1\n") -> Path:
+    folder = Path("logs", name).absolute()
+    folder.mkdir(parents=True)
+    book = Journal(folder / "journal.db")
+    for at, fact in enumerate((Opened(a_plan(user.path, Range(user["c05"], (user["c00"],))), {}), *facts)):
+        book.append(1_700_000_000.0 + at, fact)
+    book.close()
+    if queued is not None:
+        (folder / "queued").write_text(queued)
+    return folder
+
+
+def test_a_keeper_ends_with_its_queue(user: History) -> None:
+    """A real keeper takes off what is over, leaves what needs a hand with the reason, and ends."""
+    _session(user, "done", Answered(Culprit(user["c03"]), ""))
+    empty = _session(user, "empty")
+    (empty / "journal.db").write_bytes(b"")
+    command = [sys.executable, "-m", "bisectbot", "service", "run", "--until-empty"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "done: answered, off the queue" in done.stderr
+    assert [path.parent.name for path in Path("logs").glob("*/queued")] == ["empty"]
+    assert "journal is empty" in (empty / "queued").read_text()
+
+
+def test_there_is_one_keeper_a_folder(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second one is refused, with the first one's pid."""
+    del user
+    with Lock(Path("logs/keeper.lock"), "this test"):
+        assert _run("service", "run") == 2
+    assert f"in use by another bisectbot (pid {os.getpid()})" in capsys.readouterr().err
+
+
+def test_the_unit_is_shown_and_nothing_is_changed(
+    user: History, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its paths are absolute; a hosts.toml of this folder is named; nothing of the environment but what is needed."""
+    del user
+    Path("hosts.toml").write_text('default = "q"\n[hosts.q]\narch = "x86_64"\nboot = "qemu"\n')
+    monkeypatch.setenv("LAB_PASSWORD", "swordfish")
+    told = _told(capsys, "service", "install", "--print", "--user")
+    (start,) = (line for line in told["unit"].splitlines() if line.startswith("ExecStart="))
+    words = shlex.split(start.removeprefix("ExecStart="))
+    here = Path.cwd()
+    assert words[:6] == [sys.executable, "-P", "-m", "bisectbot", "service", "run"]
+    assert words[6:] == ["--logs", f"{here}/logs", "--hosts", f"{here}/hosts.toml"]
+    assert "swordfish" not in told["unit"]
+    assert not Path(told["file"]).exists()
+
+
+def test_a_hosts_toml_with_mistakes_is_told_at_once(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """The unit isn't written, and no keeper is started that would only fail later."""
+    del user
+    Path("hosts.toml").write_text("nonsense")
+    assert _run("service", "install", "--print") == 2
+    assert _run("service", "run") == 2
+    assert capsys.readouterr().err.count("hosts.toml is not TOML") == 2
+
+
+@pytest.mark.parametrize("command", ["install", "start", "stop", "status", "logs", "uninstall"])
+def test_without_systemd_the_other_ways_are_told(
+    user: History, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """tmux, --daemon and crontab are what is left."""
+    monkeypatch.setattr(systemd, "_BOOTED", user.path / "none")
+    assert _run("service", command, "--user") == 2
+    told = capsys.readouterr().err
+    assert "systemd doesn't run on this machine" in told
+    assert all(way in told for way in ("tmux", "--daemon", "@reboot"))
