@@ -84,7 +84,7 @@ class Reverted:
 class Noted:
     """Something out of the ordinary that concerns no commit, and that a person may want to know of."""
 
-    what: str  # "clock", "disk", "memory" or "host"
+    what: str  # "clock", "disk", "memory", "host", "notices", or "hand": a person has to look at it
     text: str
 
 
@@ -217,12 +217,16 @@ def opened(row: Row, fact: Opened) -> State:
 
 def apply(state: State, row: Row) -> State:
     """Return the state after one more row."""
-    # between a stop and a resume nobody works; and whoever writes of notices may not be the one who works
-    idle = isinstance(row.fact, Resumed | Notified)
-    step = 0.0 if idle else _step(state, row)
-    tick = state.tick if isinstance(row.fact, Notified) else row.tick
+    # between a stop and a resume nobody works
+    step = 0.0 if isinstance(row.fact, Resumed) or _beside(row.fact) else _step(state, row)
+    tick = state.tick if _beside(row.fact) else row.tick
     worked, spent = state.worked + step, state.spent + step
     return _learn(replace(state, latest=row.at, tick=tick, worked=worked, spent=spent), row.fact)
+
+
+def _beside(fact: Fact) -> bool:
+    """Whether a fact is written by whoever looks after the session, perhaps while nobody works on it."""
+    return isinstance(fact, Notified) or (isinstance(fact, Noted) and fact.what in ("hand", "notices"))
 
 
 def _step(state: State, row: Row) -> float:

@@ -35,7 +35,7 @@ class Folder:
 
     @property
     def queued(self) -> Path:
-        """There while the session is in the queue; see queued.py."""
+        """There while the session is in the queue; see keeper/queued.py."""
         return self.path / "queued"
 
     @property

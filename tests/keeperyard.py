@@ -12,11 +12,11 @@ from bisectbot.effects.files import replace_text
 from bisectbot.errors import DiskFull
 from bisectbot.facts import Fact, Opened
 from bisectbot.journal import Journal
-from bisectbot.keeper import Decision, Hosts
-from bisectbot.keeping import Keeper, Outside, Session
+from bisectbot.keeper.decide import Decision, Hosts
+from bisectbot.keeper.queued import Shelf, needs_a_hand, put
+from bisectbot.keeper.rounds import Keeper, Outside, Session
 from bisectbot.lab import LabHost
 from bisectbot.model import Range
-from bisectbot.queued import Shelf, needs_a_hand, put
 from bisectbot.session import Folder
 
 _A, _B = "a" * 40, "b" * 40

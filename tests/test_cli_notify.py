@@ -13,7 +13,7 @@ from history import History, line, make_history
 from postoffice import MailServer, free_port, mail_server
 
 from bisectbot.channels import Notices
-from bisectbot.cli.handout import Handout
+from bisectbot.cli.keeper.handout import Handout
 from bisectbot.cli.main import main
 from bisectbot.cli.notifying import hand_over, post_for
 from bisectbot.config import hosts as config
@@ -22,7 +22,7 @@ from bisectbot.effects.proc import Processes
 from bisectbot.errors import Busy
 from bisectbot.facts import Answered, Built, Fact, Notified, Opened, Tried
 from bisectbot.journal import Journal, read
-from bisectbot.keeping import Session
+from bisectbot.keeper.rounds import Session
 from bisectbot.model import Culprit, Ending, Range
 from bisectbot.notices import Failed, Sent
 from bisectbot.session import Folder

@@ -10,7 +10,7 @@ from fakes import a_kernel, a_plan, a_trial
 from lab_samples import LAB
 
 from bisectbot.facts import Answered, Built, Fact, Notified, Opened, Paused, Resumed, Row, Tried
-from bisectbot.keeper import (
+from bisectbot.keeper.decide import (
     Decision,
     Ending,
     Entry,

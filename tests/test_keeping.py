@@ -13,9 +13,9 @@ from lab_samples import LAB
 from bisectbot.effects.files import replace_text
 from bisectbot.errors import DiskFull
 from bisectbot.facts import Answered, Built, Paused, Resumed
-from bisectbot.keeper import Hosts, Wait
+from bisectbot.keeper.decide import Hosts, Wait
+from bisectbot.keeper.queued import Shelf, put, take_off
 from bisectbot.model import Culprit
-from bisectbot.queued import Shelf, put, take_off
 from bisectbot.session import Folder
 
 _B = "b" * 40

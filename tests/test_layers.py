@@ -21,12 +21,12 @@ _ROWS = (
     ("arch", "interval", "places", "ports"),
     ("channels", "reach"),
     ("calibrate", "config", "console", "plan", "render", "session", "verdict"),
-    ("facts", "netboot", "power", "report", "unit"),
-    ("boot", "build", "doubt", "forecast", "journal", "keeper", "probe", "search", "timeline"),
-    ("course", "crew", "disk", "notices", "queued"),
-    ("doctor", "flight"),
-    ("keeping", "loop"),
-    ("messenger", "scribe", "stages", "watching"),
+    ("facts", "netboot", "power", "report"),
+    ("boot", "build", "doubt", "forecast", "journal", "probe", "search", "timeline"),
+    ("course", "crew", "disk"),
+    ("doctor", "flight", "keeper", "notices"),
+    ("loop",),
+    ("scribe", "stages", "watching"),
 )
 _EFFECTS_SEE = {"channels", "errors", "lab", "model", "ports", "reach", "visible"}  # and nobody but cli/ sees them
 _TOP = {"__main__", "cli"}
@@ -61,7 +61,7 @@ _OWNERS = {
     "subprocess": {"effects.proc"},
     "sushy": {"effects.redfish"},
     "tenacity": {"effects.retry"},
-    "threading": {"cli.progress", "effects", "messenger", "cli.handout"},
+    "threading": {"cli.keeper.handout", "cli.progress", "effects", "notices.messenger"},
     "termios": {"effects.keys"},
     "tty": {"effects.command", "effects.keys"},
     "tomllib": {"config.hosts", "config.tomlmap"},

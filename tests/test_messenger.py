@@ -22,8 +22,8 @@ from bisectbot.effects.proc import Processes
 from bisectbot.errors import ConfigError, DiskFull, InfraError
 from bisectbot.facts import Fact, Noted, Notified, Opened, Paused, Resumed, Row, State, replay
 from bisectbot.loop import Bot
-from bisectbot.messenger import Account, Messenger
 from bisectbot.notices import Picture, Post, due, events
+from bisectbot.notices.messenger import Account, Messenger
 from bisectbot.ports import Deadline
 
 MAIL = Mail(("kim@example.org",), "bot@example.org", Sendmail(Path("/usr/sbin/sendmail")))

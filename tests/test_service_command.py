@@ -14,7 +14,7 @@ import pytest
 from fakes import a_plan
 from history import History, line, make_history
 
-from bisectbot.cli import systemd
+from bisectbot.cli.keeper import systemd
 from bisectbot.cli.main import main
 from bisectbot.effects.lock import Lock
 from bisectbot.facts import Answered, Fact, Opened

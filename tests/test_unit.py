@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bisectbot.errors import ConfigError
-from bisectbot.unit import Unit, unit_text
+from bisectbot.keeper.unit import Unit, unit_text
 from csrc import lacking
 
 _ODD = ("/o p/py%n", "-P", "a b", "$HOME $$ ${X}", 'quo"te', "back\\slash", "%h", "tab", "'", ";", "ü")

@@ -20,9 +20,9 @@ from terminal import terminal
 from timeline_samples import BAD, GOOD, Diary, commit, night, opened, rare
 
 from bisectbot.cli.main import main
-from bisectbot.cli.minds import Minds
-from bisectbot.cli.watched import Watched
-from bisectbot.cli.watchview import Screen, drawn
+from bisectbot.cli.watch.drawing import Screen, drawn
+from bisectbot.cli.watch.minds import Minds
+from bisectbot.cli.watch.reading import Watched
 from bisectbot.effects.lock import Lock
 from bisectbot.effects.peek import holders, is_held, last_bytes
 from bisectbot.facts import Answered, BootBegan, CameHome, Found, Opened, Paused, Row, Tried, replay

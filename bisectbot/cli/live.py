@@ -89,9 +89,10 @@ def go_on(output: Output, desk: Desk, folder: Folder, opening: Callable[[Journal
         asked.tell = None  # what is sent from now on can be left at once
         progress.close()
         send_the_rest(messenger, book, desk.clock, ended)
+        told = summary_json(drawn), [*plain_lines(drawn), *scribe.warning], exit_code(ended)
         if bot.abandoned:  # what the context would wait for may never come
-            output.leave(summary_json(drawn), [*plain_lines(drawn), *scribe.warning], exit_code(ended))
-    output.finish(summary_json(drawn), [*plain_lines(drawn), *scribe.warning], exit_code(ended))
+            output.leave(*told)
+    output.finish(*told)
 
 
 def _reference(state: State) -> Path | None:

@@ -13,15 +13,15 @@ from bisectbot.cli.completion import completion
 from bisectbot.cli.consoles import console
 from bisectbot.cli.doctor import doctor
 from bisectbot.cli.hosts import hosts
+from bisectbot.cli.keeper.queue import queue
+from bisectbot.cli.keeper.service import service
 from bisectbot.cli.look import log, report, status
 from bisectbot.cli.notify import notify
 from bisectbot.cli.output import Exit, Output
-from bisectbot.cli.queue import queue
 from bisectbot.cli.run import resume, run
-from bisectbot.cli.service import service
 from bisectbot.cli.single import build, try_commit
 from bisectbot.cli.tidy import tidy
-from bisectbot.cli.watch import watch
+from bisectbot.cli.watch.command import watch
 from bisectbot.effects.repo import forget_surroundings
 from bisectbot.effects.sdnotify import Notifier
 from bisectbot.errors import BisectbotError, Busy, os_fault

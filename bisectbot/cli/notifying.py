@@ -18,9 +18,9 @@ from bisectbot.effects.proc import Processes
 from bisectbot.effects.secrets import SystemSecrets
 from bisectbot.effects.webhook import WebhookSender
 from bisectbot.facts import Answered, Fact, Found, Row, State, replay
-from bisectbot.messenger import Account, Messenger
 from bisectbot.model import Culprit
 from bisectbot.notices import Notice, Outcome, Picture, Post, Sent, due, ever_due
+from bisectbot.notices.messenger import Account, Messenger
 from bisectbot.ports import Clock
 from bisectbot.scribe import Scribe
 from bisectbot.session import Folder

@@ -8,7 +8,7 @@ from bisectbot.cli.budget import again
 from bisectbot.errors import ConfigError
 from bisectbot.facts import Resumed, Row, State, apply, replay
 from bisectbot.journal import Journal
-from bisectbot.keeper import fits
+from bisectbot.keeper.decide import fits
 from bisectbot.lab import Host
 from bisectbot.plan import Budget
 from bisectbot.ports import Clock

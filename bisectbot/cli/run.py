@@ -10,8 +10,8 @@ import click
 from bisectbot import journal, report
 from bisectbot.cli.budget import budget, budget_options
 from bisectbot.cli.completion import host_names, session_names
-from bisectbot.cli.daemon import hand_over
 from bisectbot.cli.foreseen import foreseen, foreseen_lines
+from bisectbot.cli.keeper.daemon import hand_over
 from bisectbot.cli.live import go_on
 from bisectbot.cli.options import logs_option
 from bisectbot.cli.output import Output, json_option

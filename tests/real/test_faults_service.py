@@ -100,10 +100,6 @@ def test_a_service_that_is_killed_all_night(demo: Demo, tmp_path: Path, kills: i
     told = (folder / "report.md").read_text()
     assert told.count("killed") >= 1
     assert "<svg" in (folder / "timeline.svg").read_text()
-    print(
-        f"{night.kills} kills, {night.state().resumes} resumes, {night.state().boots} boots, {time.monotonic() - began:.0f} s"
-    )  # noqa: T201
-    print((folder / "report.md").read_text())  # noqa: T201
 
 
 def _check_mails(server: MailServer, night: Night, culprit: str) -> None:

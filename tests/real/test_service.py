@@ -21,8 +21,8 @@ from systemdbox import SystemdBox, booted
 from bisectbot import journal
 from bisectbot.effects.lock import holder
 from bisectbot.facts import State, Tried, replay
+from bisectbot.keeper.unit import NAME
 from bisectbot.model import Culprit
-from bisectbot.unit import NAME
 
 pytestmark = pytest.mark.real
 

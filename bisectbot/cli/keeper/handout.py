@@ -11,7 +11,7 @@ from bisectbot.channels import Notices
 from bisectbot.cli.notifying import hand_over, post_for
 from bisectbot.effects.proc import Processes
 from bisectbot.errors import BisectbotError, Busy
-from bisectbot.keeping import Session
+from bisectbot.keeper.rounds import Session
 from bisectbot.notices import SEND_SECONDS, Failed, Outcome, Post
 from bisectbot.ports import Clock
 from bisectbot.session import Folder

@@ -10,8 +10,8 @@ from pathlib import Path
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
 from bisectbot.errors import ConfigError, InfraError, ToolMissing
+from bisectbot.keeper.unit import NAME
 from bisectbot.ports import Deadline
-from bisectbot.unit import NAME
 
 _SECONDS = 60.0  # for a question; a stop may take 15
 _BOOTED = Path("/run/systemd/system")

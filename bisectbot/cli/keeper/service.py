@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from bisectbot.cli.daemon import hosts_words
-from bisectbot.cli.keeperwiring import keep
+from bisectbot.cli.keeper.daemon import hosts_words
+from bisectbot.cli.keeper.systemd import Systemd
+from bisectbot.cli.keeper.wiring import keep
 from bisectbot.cli.options import logs_option
 from bisectbot.cli.output import Output, json_option
-from bisectbot.cli.systemd import Systemd
 from bisectbot.config import hosts as config
 from bisectbot.effects.children import ourselves
 from bisectbot.effects.detached import become
 from bisectbot.effects.files import replace_text
 from bisectbot.errors import ConfigError
-from bisectbot.unit import NAME, Unit, unit_text
+from bisectbot.keeper.unit import NAME, Unit, unit_text
 
 _HOSTS = click.option(
     "--hosts", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Its hosts.toml."

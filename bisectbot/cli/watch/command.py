@@ -17,11 +17,11 @@ from rich.live import Live
 from rich.text import Text
 
 from bisectbot.cli.completion import session_names
-from bisectbot.cli.minds import Minds
 from bisectbot.cli.options import logs_option
 from bisectbot.cli.output import Exit, Output, json_option
-from bisectbot.cli.watched import Watched
-from bisectbot.cli.watchview import Screen, drawn
+from bisectbot.cli.watch.drawing import Screen, drawn
+from bisectbot.cli.watch.minds import Minds
+from bisectbot.cli.watch.reading import Watched
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.keys import Keys, pressed
 from bisectbot.session import find_folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from bisectbot import journal
 from bisectbot.errors import BisectbotError
 from bisectbot.facts import Row
-from bisectbot.keeper import Entry, Known, known
+from bisectbot.keeper.decide import Entry, Known, known
 from bisectbot.session import Folder
 
 _LAST = float("inf")  # the place of a session whose marker can't be read

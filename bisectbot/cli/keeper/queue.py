@@ -14,7 +14,7 @@ import click
 
 from bisectbot.cli.budget import budget, budget_options
 from bisectbot.cli.completion import session_names
-from bisectbot.cli.keeperwiring import host_book, hosts_now
+from bisectbot.cli.keeper.wiring import host_book, hosts_now
 from bisectbot.cli.options import logs_option
 from bisectbot.cli.output import Output, json_option
 from bisectbot.cli.planning import begin, plan_of, plan_options, write_down
@@ -27,8 +27,8 @@ from bisectbot.effects.lock import Lock, holder, holds, is_held
 from bisectbot.errors import ConfigError
 from bisectbot.facts import replay
 from bisectbot.journal import Journal
-from bisectbot.keeper import Decision, Entry, decide, in_order
-from bisectbot.queued import Shelf, put, take_off
+from bisectbot.keeper.decide import Decision, Entry, decide, in_order
+from bisectbot.keeper.queued import Shelf, put, take_off
 from bisectbot.session import Folder, find_folder, keeper_lock
 from bisectbot.visible import visible
 

@@ -18,7 +18,7 @@ import click
 from bisectbot import places
 from bisectbot.boot.hostbook import HostBook
 from bisectbot.channels import Notices
-from bisectbot.cli.handout import Handout
+from bisectbot.cli.keeper.handout import Handout
 from bisectbot.config import hosts as config
 from bisectbot.config.hosts import Config
 from bisectbot.effects.children import SessionChildren, bound, last_words
@@ -30,9 +30,9 @@ from bisectbot.effects.sdnotify import Notifier
 from bisectbot.errors import BisectbotError, Busy, ConfigError, InfraError
 from bisectbot.facts import Noted
 from bisectbot.journal import Journal
-from bisectbot.keeper import Hosts
-from bisectbot.keeping import Keeper, Outside
-from bisectbot.queued import Shelf, markers, needs_a_hand
+from bisectbot.keeper.decide import Hosts
+from bisectbot.keeper.queued import Shelf, markers, needs_a_hand
+from bisectbot.keeper.rounds import Keeper, Outside
 from bisectbot.session import Folder, keeper_lock, keeper_log
 
 _ROUND = 0.5  # seconds

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from bisectbot.errors import BisectbotError
-from bisectbot.keeper import Decision, Ending, Entry, Hosts, Known, Lapse, Start, decide, lapse
+from bisectbot.keeper.decide import Decision, Ending, Entry, Hosts, Known, Lapse, Start, decide, lapse
+from bisectbot.keeper.queued import Shelf, take_off
 from bisectbot.ports import Clock
-from bisectbot.queued import Shelf, take_off
 from bisectbot.session import Folder
 from bisectbot.visible import visible
 

@@ -9,15 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bisectbot import journal, places, queued
+from bisectbot import journal, places
 from bisectbot.boot.hostbook import HostBook
 from bisectbot.cli.look import told
-from bisectbot.cli.minds import Minds, Thought
+from bisectbot.cli.watch.minds import Minds, Thought
 from bisectbot.config import hosts as config
 from bisectbot.effects.peek import holders, is_held, last_bytes, stamp
 from bisectbot.errors import BisectbotError, ConfigError
 from bisectbot.fit import Forecast
 from bisectbot.forecast import fit_of
+from bisectbot.keeper import queued
 from bisectbot.lab import LabHost
 from bisectbot.odds import Odds
 from bisectbot.ports import Clock

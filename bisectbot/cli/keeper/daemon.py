@@ -16,8 +16,8 @@ from bisectbot.effects.files import replace_text
 from bisectbot.effects.lock import holder
 from bisectbot.errors import InfraError
 from bisectbot.facts import Opened
+from bisectbot.keeper.queued import put
 from bisectbot.ports import Clock, Deadline
-from bisectbot.queued import put
 from bisectbot.session import Folder, keeper_lock, keeper_log
 
 _UP = 20.0  # seconds for a keeper to be there: Python, our modules and hosts.toml
