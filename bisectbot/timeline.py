@@ -24,7 +24,7 @@ from bisectbot.facts import (
     Tried,
 )
 from bisectbot.model import BuildBroken, Ending, Kernel, Trial
-from bisectbot.report.timeline import BOT, BUILDER, FIRST_HOST, WORK, Kind, Mark, Sign, Span, Timeline, gaps
+from bisectbot.report.timeline import BOT, BUILDER, FIRST_HOST, QUEUED, WORK, Kind, Mark, Sign, Span, Timeline, gaps
 from bisectbot.visible import visible
 
 _JUMP = 30.0  # seconds that the clock may be off its course: less is what a time server corrects
@@ -113,6 +113,7 @@ class _Reader:
     _since: float = 0.0  # when the process began that works
     _latest: float = 0.0  # when somebody who works wrote last
     _over: bool = False  # it is answered
+    _queued: bool = True  # nobody has worked on it yet
     _killed: int = 0
     _stops: int = 0
 
@@ -124,7 +125,7 @@ class _Reader:
             case Opened(plan):
                 self._since, self._host = at, self._lane(plan.host.name)
             case Resumed(_, host):
-                self._resume(at)
+                self._resume(at, self._outcome())
                 self._host = self._host if host is None else self._lane(host.name)
             case Built(result):
                 self._built(result, at)
@@ -154,6 +155,7 @@ class _Reader:
                 self._mark(BOT, Sign.NOTICE, at, f"notice of {kind} (row {number}) by {channel}")
         if not isinstance(row.fact, Notified):
             self._latest = at
+            self._queued &= isinstance(row.fact, Opened)
 
     def _jump(self, jump: _Jump, at: float) -> None:
         """Keep the time that a clock that jumped forward has left out: the machine may have been asleep."""
@@ -240,14 +242,19 @@ class _Reader:
 
     # --- stops
 
-    def _resume(self, at: float) -> None:
-        """Somebody goes on: what was before that nobody worked at, and why."""
-        outcome = "killed" if self._paused is None else f"{self._paused.why}: {self._paused.text}"
+    def _outcome(self) -> str:
+        """Return why nobody worked up to now, and count it."""
+        if self._queued:
+            return QUEUED
         self._killed += self._paused is None and not self._over
         self._stops += self._paused is not None
+        return "killed" if self._paused is None else f"{self._paused.why}: {self._paused.text}"
+
+    def _resume(self, at: float, outcome: str) -> None:
+        """Somebody goes on: what was before that nobody worked at, and why."""
         self._end_boot(self._latest, "ended with the session")
         self._waits(self._latest, lost=True)
-        self._span(BOT, Kind.STOP, (self._latest, at), "stopped", outcome)
+        self._span(BOT, Kind.STOP, (self._latest, at), "stopped" if outcome != QUEUED else "waiting", outcome)
         self._since, self._paused = at, None
 
     def _waits(self, until: float, *, lost: bool = False) -> None:

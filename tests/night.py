@@ -23,6 +23,7 @@ from bisectbot.facts import BootBegan, Built, Row, State, Tried, replay
 from bisectbot.model import Culprit, Kernel, Verdict
 
 NAME = "night"
+_GROUPS = ("queue", "service")  # of commands
 _LONGEST = 1800.0  # seconds that one process of a disturbed night may take
 _GOING = 10.0  # seconds until nothing of a killed bot may be left: what it started is ended by a watcher
 
@@ -41,6 +42,7 @@ class Night:
     words: Sequence[str] = ()  # for `run`; what is behind a -- is the reproducer's
     env: Mapping[str, str] = field(default_factory=dict)
     ends: tuple[str, str] = ("demo-good", "demo-bad")
+    hosts: Path | None = None  # a hosts.toml of its own
     kills: int = 0
     _known: list[Row] = field(default_factory=list)
 
@@ -51,16 +53,27 @@ class Night:
 
     def begin(self) -> subprocess.Popen[bytes]:
         """Start a process that works on it: `run` the first time, `resume` from then on."""
-        if self.rows():
-            return self._start("resume", NAME, "--logs", self.logs)
+        return self._start("resume", NAME) if self.rows() else self._start("run", *self._asked())
+
+    def queue(self) -> None:
+        """Put it into the queue of its logs folder."""
+        process = self._start("queue", "add", *self._asked())
+        assert process.wait(timeout=_LONGEST) == 0, self.said()
+
+    def keeper(self, *words: object) -> subprocess.Popen[bytes]:
+        """Start a keeper, as whatever watches over it would."""
+        return self._start("service", "run", *words)
+
+    def _asked(self) -> tuple[object, ...]:
         good, bad = self.ends
-        ours = ("--tree", self.demo.path, "--good", good, "--bad", bad, "--logs", self.logs, "--session", NAME)
-        return self._start("run", *ours, *self.words)
+        return ("--tree", self.demo.path, "--good", good, "--bad", bad, "--session", NAME, *self.words)
 
     def _start(self, *words: object) -> subprocess.Popen[bytes]:
+        where = ("--logs", self.logs, *(("--hosts", self.hosts) if self.hosts else ()))
+        verbs = 1 + (words[0] in _GROUPS)
         with (self.logs / "said.log").open("ab") as said:
             return subprocess.Popen(
-                command(*words),
+                command(*words[:verbs], *where, *words[verbs:]),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,

@@ -19,7 +19,7 @@ from bisectbot.facts import Built, Fact, Faulted, Noted, Notified, Opened, Pause
 from bisectbot.model import BrokenBy, BuildBroken, Culprit, Ending
 from bisectbot.report import Working, draw_up, files, summary_json
 from bisectbot.report.hours import boundaries, hours, step_for
-from bisectbot.report.timeline import BOT, BUILDER, FIRST_HOST, Best, Kind, Sign, Timeline, gaps
+from bisectbot.report.timeline import BOT, BUILDER, FIRST_HOST, QUEUED, Best, Kind, Sign, Timeline, gaps
 from bisectbot.timeline import steady, timeline_of
 
 _HOUR = 3600.0
@@ -375,3 +375,12 @@ def test_an_answer_that_is_being_confirmed_is_shown_as_such() -> None:
     assert "may still change" in " ".join(report.meaning.paragraphs)
     facts = summary_json(report)
     assert (facts["ending"], facts["culprit"], facts["being_confirmed"]) == ("running", None, whole.outcome.commit)
+
+
+def test_a_session_that_waited_in_the_queue_was_not_killed() -> None:
+    """From being queued to the first process nobody works on it, and that is neither a stop nor odd."""
+    first, *_ = opened().rows
+    rows = [first, Row(first.at + 7200.0, Resumed()), Row(first.at + 7210.0, Paused("interrupted", "SIGTERM"))]
+    read = timeline_of(rows)
+    assert (read.killed, read.paused) == (0, 1)
+    assert [(span.start, span.seconds, span.outcome) for span in read.of(Kind.STOP)] == [(first.at, 7200.0, QUEUED)]

@@ -112,6 +112,8 @@ def _standing(folder: Folder, state: State) -> str:
         return "running"
     if state.answered:
         return "answered"
+    if folder.queued.is_file():
+        return "queued"
     return f"stopped ({state.paused.why})" if state.paused else "stopped (killed)"
 
 

@@ -13,7 +13,7 @@ from bisectbot.model import Ending, Trial
 from bisectbot.render import seconds as in_units
 from bisectbot.report.evidence import count
 from bisectbot.report.session import Session
-from bisectbot.report.timeline import WORK, Kind, Sign, Timeline, within
+from bisectbot.report.timeline import QUEUED, WORK, Kind, Sign, Timeline, within
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 # each a multiple of the one before: a boundary of a long row was one of shorter rows before
@@ -155,6 +155,8 @@ def odd(session: Session, timeline: Timeline) -> tuple[str, ...]:
 
 def _odd(session: Session, timeline: Timeline) -> Iterator[str]:
     for span in timeline.of(Kind.STOP):
+        if span.outcome == QUEUED:
+            continue
         word = "killed, and went on" if span.outcome == "killed" else f"stopped ({span.outcome}), and went on"
         yield f"{local(span.start):%H:%M}: {word} after {in_units(span.seconds)}"
     if faults := sum(mark.count for mark in timeline.marks if mark.sign is Sign.FAULT):

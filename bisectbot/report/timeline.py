@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 BUILDER, BOT, FIRST_HOST = 0, 1, 2  # numbers of lanes; hosts come in the order in which they were first used
+QUEUED = "queued"  # outcome of a span in which nobody had worked on it yet
 
 
 class Kind(StrEnum):

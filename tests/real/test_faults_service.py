@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from night import NAME, Night, children, command, gone
+from night import NAME, Night, children, gone
 from postoffice import MailServer, free_port, mail_server
 from real_demo import Demo
 
@@ -23,6 +23,7 @@ from bisectbot.facts import Notified
 pytestmark = pytest.mark.real
 
 _SAMPLE, _ALL = 3, 14  # kills
+_WHILE = "--until-empty"
 _LONG = 1800.0  # seconds that a whole night may take
 
 
@@ -33,20 +34,6 @@ def _hosts(folder: Path, port: int) -> Path:
     server = f'sender = "bisectbot@example.org"\nhost = "localhost"\nport = {port}\nsecurity = "none"\n'
     file.write_text(places.data("hosts.toml").read_text() + notices + server)
     return file
-
-
-def _keeper(night: Night, hosts: Path) -> subprocess.Popen[bytes]:
-    """Start a keeper, as whatever watches over it would."""
-    words = ("service", "run", "--until-empty", "--logs", night.logs, "--hosts", hosts)
-    with (night.logs / "service.log").open("ab") as said:
-        return subprocess.Popen(command(*words), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-
-
-def _queued(night: Night, hosts: Path) -> None:
-    good, bad = night.ends
-    words = ("queue", "add", "--tree", night.demo.path, "--good", good, "--bad", bad, "--session", NAME)
-    where = ("--logs", night.logs, "--hosts", hosts, "--max-hours", "1")
-    subprocess.run(command(*words, *where, *night.words), check=True, stdout=subprocess.DEVNULL)
 
 
 def _disturb(night: Night, keeper: subprocess.Popen[bytes], dice: random.Random, kills: int) -> int:
@@ -79,16 +66,16 @@ def test_a_service_that_is_killed_all_night(demo: Demo, tmp_path: Path, kills: i
     """Session and keeper are killed with -9: the true culprit, one mail for each event, the picture, and no orphan."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    night, port, dice = Night(demo, logs, ("--", "--migrations", "1")), free_port(), random.Random(kills)  # noqa: S311
-    hosts = _hosts(tmp_path, port)
-    _queued(night, hosts)
+    port, dice = free_port(), random.Random(kills)  # noqa: S311
+    night = Night(demo, logs, ("--max-hours", "1", "--", "--migrations", "1"), hosts=_hosts(tmp_path, port))
+    night.queue()
     began = time.monotonic()
     with mail_server(port=port) as server:
-        keeper = _keeper(night, hosts)
+        keeper = night.keeper(_WHILE)
         while keeper.poll() is None and time.monotonic() - began < _LONG:
             if night.kills < kills:
                 night.kills += _disturb(night, keeper, dice, kills - night.kills)
-                keeper = _keeper(night, hosts) if keeper.poll() is not None else keeper
+                keeper = night.keeper(_WHILE) if keeper.poll() is not None else keeper
             else:
                 keeper.wait(timeout=_LONG)
         assert keeper.wait(timeout=_LONG) == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,6 @@ from bisectbot import places
 from bisectbot.facts import Notified, Tried
 
 pytestmark = pytest.mark.real
-
-
-@dataclass
-class ToldNight(Night):
-    """A night with a hosts.toml of its own."""
-
-    hosts: Path = Path()
-
-    def _start(self, *words: object) -> subprocess.Popen[bytes]:
-        first, *others = words
-        return super()._start(first, "--hosts", self.hosts, *others)
 
 
 def _hosts(folder: Path, port: int) -> Path:
@@ -47,7 +34,7 @@ def test_a_killed_night_tells_its_culprit_once(demo: Demo, tmp_path: Path) -> No
     """The start is told late, for the server was down; the culprit once, with the report; the password nowhere."""
     logs, port = tmp_path / "logs", free_port()
     logs.mkdir()
-    night = ToldNight(demo, logs, hosts=_hosts(tmp_path, port))
+    night = Night(demo, logs, hosts=_hosts(tmp_path, port))
     process = night.begin()
     night.wait(process, lambda: any(isinstance(row.fact, Tried) for row in night.rows()))
     night.kill(process)
