@@ -80,6 +80,7 @@ def test_a_service_that_is_killed_all_night(demo: Demo, tmp_path: Path, kills: i
                 keeper.wait(timeout=_LONG)
         assert keeper.wait(timeout=_LONG) == 0
         night.keeps()
+        (tmp_path / "mails.txt").write_text("\n\n".join(str(mail) for mail in server.mails))
         _check_mails(server, night, demo.truth["culprit"])
     assert not children(keeper.pid)
     night.check()

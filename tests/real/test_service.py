@@ -129,6 +129,7 @@ def test_two_sessions_are_worked_through_whatever_is_killed(demo: Demo, logs: Pa
     assert _told("queue", "list", "--logs", logs) == {"keeper": None, "queue": []}
 
 
+@pytest.mark.soak  # two minutes of waiting; under a real systemd a hang is over sooner
 def test_a_loop_that_hangs_is_killed_and_goes_on(demo: Demo, logs: Path) -> None:
     """A session whose process was stopped (SIGSTOP) gives no sign of life: it is killed after 90 s, and goes on."""
     _add(demo, logs, "one")
