@@ -42,11 +42,12 @@ def doubt_of(state: State, answer: Answer | None = None) -> Prove | Void | None:
     suspects = {number: trial for number, trial in boots.items() if number > last_sound}
     failed = [trial for trial in suspects.values() if trial.commit == control]
     others = len({trial.commit for trial in suspects.values()} - {control})
-    if others and len(failed) >= _CHANCES:
-        return Void(tuple(suspects), _why(control, failed[-1], others))
-    void = max((boot for doubted in state.doubted for boot in doubted.boots), default=0)
+    # nothing has booted since the lab was doubted last
+    still = any(boot > last_sound for doubted in state.doubted for boot in doubted.boots)
     least = IN_A_ROW if answer is None or isinstance(answer, Culprit) else 1
-    return Prove(control) if (others and failed) or void > last_sound or _alike(suspects.values(), least) else None
+    if (others or still or least == 1) and len(failed) >= _CHANCES:
+        return Void(tuple(suspects), _why(control, failed[-1], others))
+    return Prove(control) if (others and failed) or still or _alike(suspects.values(), least) else None
 
 
 def _boots(state: State) -> dict[int, Trial]:
@@ -59,9 +60,12 @@ def _boots(state: State) -> dict[int, Trial]:
 
 
 def _control(state: State, boots: dict[int, Trial], sound: list[int]) -> str | None:
-    """Return the commit that booted most often, and last of those: its kernel is still there."""
-    commits = [boots[number].commit for number in sound]
-    there = [commit for commit in commits if isinstance(state.builds.get(commit), Kernel)]
+    """Return the commit that booted most often, and last of those: its kernel is still there.
+
+    In a plain bisection it is a bad one: another run of a good one might turn a verdict that git knows already.
+    """
+    fit = [trial.commit for trial in map(boots.__getitem__, sound) if state.plan.search or trial.ending is Ending.FIRED]
+    there = [commit for commit in fit if isinstance(state.builds.get(commit), Kernel)]
     return max(there, key=lambda commit: (there.count(commit), _last(there, commit)), default=None)
 
 
@@ -87,7 +91,8 @@ def _way(trial: Trial) -> tuple[Ending, str]:
 
 
 def _why(control: str, failed: Trial, others: int) -> str:
+    before = f"{others} {'commit' if others == 1 else 'commits in a row'} failed, and then " if others else ""
     return (
-        f"{others} {'commit' if others == 1 else 'commits in a row'} failed, and then {control[:12]}, which had booted "
-        f"before, did so too ({failed.ending}: {failed.reason}): the lab is suspected, and none of these boots counts"
+        f"{before}{control[:12]}, which had booted before, {'did so too' if others else 'fails again'} "
+        f"({failed.ending}: {failed.reason}): the lab is suspected, and none of these boots counts"
     )

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 from bisectbot.crew import Work
 from bisectbot.facts import CameHome, Fact, Faulted, Tried
-from bisectbot.ports import Clock
+from bisectbot.ports import Clock, Deadline
+
+EVER = float("inf")  # seconds
+GRACE = 8.0  # seconds for what was asked to end; whoever sends SIGTERM rarely waits for more than ten
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Flight:
     slots: dict[str, Executor]  # "build" and "boot", one thread each
     clock: Clock
     works: dict[str, Work] = field(default_factory=dict)  # by stage
+    abandoned: bool = False  # whether work wouldn't end: its thread is still there
     _heard: dict[str, float] = field(default_factory=dict)  # by stage: when it last told something
 
     def __bool__(self) -> bool:
@@ -65,6 +69,11 @@ class Flight:
         late = (work for work in self.works.values() if self.silent(work) > longest(work.stage))
         return next(late, None)
 
-    def abandon(self) -> None:
-        """Forget what is in flight; its threads go on."""
-        self.works.clear()
+    def hurry(self, late: Deadline, longest: Callable[[str], float]) -> Deadline:
+        """Abandon what is in flight once it is `late`; return until when it still has time: not long if it is stuck."""
+        if late.passed:
+            self.works.clear()
+            self.abandoned = True
+        elif late.at == EVER and self.stuck(longest):
+            return Deadline.after(self.clock, GRACE)
+        return late

@@ -22,6 +22,7 @@ VERSION = 4
 
 _FULL = "full"  # SQLite's word for it
 _RESERVE = 1 << 20  # bytes; a row takes some KiB
+_LOCKS = 1 << 16  # bytes; what SQLite keeps beside a file that is read takes half of it
 _DAMAGED = "it was left as it is; start a new session: kernels that were built are still in the store"
 _INSERT = "INSERT INTO facts (at, fact, tick) VALUES (?, ?, ?)"
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, at REAL NOT NULL, fact TEXT NOT NULL, tick REAL)"
@@ -170,11 +171,17 @@ class Journal:
 
 
 def _mode(path: Path, *, read_only: bool) -> str:
-    """Return how SQLite is to open the file. On a disk that can't be written to it can't keep its locks beside it."""
+    """Return how SQLite is to open the file. Where nothing can be written it can't keep its locks beside it."""
     if not read_only:
         return "mode=rwc"
     alone = not path.with_name(f"{path.name}-wal").exists()
-    return "mode=ro&immutable=1" if alone and not os.access(path.parent, os.W_OK) else "mode=ro"
+    return "mode=ro&immutable=1" if alone and not _has_room(path.parent) else "mode=ro"
+
+
+def _has_room(folder: Path) -> bool:
+    told = os.statvfs(folder)
+    inodes = told.f_favail > 0 or not told.f_files  # not every file system counts them
+    return inodes and os.access(folder, os.W_OK) and told.f_bavail * told.f_frsize >= _LOCKS
 
 
 def read(path: Path, after: int = 0) -> tuple[Row, ...]:

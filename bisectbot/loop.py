@@ -33,7 +33,7 @@ from bisectbot.facts import (
     Tried,
     apply,
 )
-from bisectbot.flight import Done, Flight
+from bisectbot.flight import EVER, GRACE, Done, Flight
 from bisectbot.forecast import in_words, seconds_of_budget
 from bisectbot.lab import Homed
 from bisectbot.model import Answer, Culprit, Ending, Kernel, Trial
@@ -41,15 +41,14 @@ from bisectbot.ports import Clock, Deadline
 from bisectbot.search.wanted import Search, Test, Wanted
 
 BEAT = 5.0  # seconds
-_GRACE = 8.0  # seconds for what was asked to end and has to be left alone if it doesn't
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Somebody wants the session to stop, and why; `grace`: seconds that this may take, None: as long as it takes."""
+    """Somebody wants the session to stop, and why; `grace`: seconds that this may take."""
 
     why: str
-    grace: float | None = None
+    grace: float = EVER
 
 
 Event = Fact | Done | Stop
@@ -72,7 +71,6 @@ class Bot:
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     flight: Flight = field(init=False)
     left: bool = False  # whether the boot that is in flight was asked to end
-    abandoned: bool = False  # whether a stage wouldn't end: its thread is still there
 
     def __post_init__(self, slots: dict[str, Executor]) -> None:
         self.flight = Flight(slots, self.clock)
@@ -105,7 +103,7 @@ class Bot:
         """Return the boot that shows whether the lab still works, if that is in doubt; pause if it doesn't."""
         match doubt_of(self.state, answer):
             case Prove(commit):
-                return Wanted((Test(commit, 1, fresh=True),), 1, says="does the lab still work?")
+                return Wanted((Test(commit, 1),), 1, says="does the lab still work?")
             case Void(boots, why):
                 self._pause_work()
                 self._write(Doubted(boots, why))
@@ -240,7 +238,7 @@ class Bot:
         stuck = self.flight.stuck(self.stages.silence)
         if stuck is not None and not self.state.paused:
             told = in_words(self.flight.silent(stuck))
-            self._failed(stuck, Overdue(f"nothing was heard of it for {told}"), _GRACE)
+            self._failed(stuck, Overdue(f"nothing was heard of it for {told}"), GRACE)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -257,7 +255,7 @@ class Bot:
                 self.flight.hear(event)
                 self._write(event)
 
-    def _failed(self, work: Work, error: BaseException, grace: float | None = None) -> None:
+    def _failed(self, work: Work, error: BaseException, grace: float = EVER) -> None:
         """A fault that lasts stops the session; it never becomes a verdict."""
         self._pause_work(grace)
         if not isinstance(error, InfraError):
@@ -265,27 +263,28 @@ class Bot:
         self._write(_faulted(work, error))
         self._write(Paused("fault", f"{work.stage} of {work.commit[:12]}: {error}", type(error).__name__))
 
-    def _pause_work(self, grace: float | None = None) -> None:
+    def _pause_work(self, grace: float = EVER) -> None:
         """End what is in flight; trials that had ended by then are still written down.
 
-        What hasn't ended `grace` seconds later is abandoned.
+        What hasn't ended `grace` seconds later, or after somebody else was in a hurry, or got stuck, is abandoned.
         """
         if self.flight:
             self.stages.stop()
-        deadline = None if grace is None else Deadline.after(self.clock, grace)
+        late = Deadline.after(self.clock, grace)
         while self.flight:
             self.pulse()
             try:
-                event = self.events.get(timeout=self.beat if deadline is None else min(self.beat, deadline.remaining))
+                event = self.events.get(timeout=min(self.beat, late.remaining))
             except queue.Empty:
-                if deadline is not None and deadline.passed:
-                    self.flight.abandon()
-                    self.abandoned = True
+                late = self.flight.hurry(late, self.stages.silence)
                 continue
-            if isinstance(event, Done):
-                self.flight.over(event)
-            elif isinstance(event, Built | Tried | CameHome | Noted | Notified):
-                self._write(event)
+            match event:
+                case Done():
+                    self.flight.over(event)
+                case Stop(_, seconds):
+                    late = min(late, Deadline.after(self.clock, seconds), key=lambda one: one.at)
+                case Built() | Tried() | CameHome() | Noted() | Notified():
+                    self._write(event)
 
     def _write(self, fact: Fact) -> None:
         row = self.facts.append(self.clock.wall(), fact, self.clock.now())

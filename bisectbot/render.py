@@ -129,7 +129,9 @@ def wrap(text: str, indent: int = 0, first: str = "") -> Markup:
 
 
 def seconds(value: float) -> str:
-    """Return a time in the largest units that matter: 4.2 s, 38 s, 3 min 05 s, 2 h 07 min."""
+    """Return a time in the largest units that matter: 0.012 s, 4.2 s, 38 s, 3 min 05 s, 2 h 07 min."""
+    if 0.001 <= value < 0.1:  # noqa: PLR2004  a race may fire at once, which isn't in no time at all
+        return f"{value:.2g} s"
     if value < 10:  # noqa: PLR2004  below, tenths matter
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)

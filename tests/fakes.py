@@ -150,6 +150,29 @@ class Inline(Executor):
         return future
 
 
+class Late(Executor):
+    """Keeps the jobs that it is given until somebody lets them run; `noise` is made when one comes."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Future[None], Callable[[], None]]] = []
+        self.noise: Callable[[], None] = lambda: None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  as Executor
+        """Keep it."""
+        del args, kwargs
+        future: Future[None] = Future()
+        self._kept.append((future, fn))
+        self.noise()
+        return future
+
+    def let_run(self) -> None:
+        """Do what was kept."""
+        for future, job in self._kept:
+            job()
+            future.set_result(None)
+        self._kept.clear()
+
+
 class Quiet:
     """Follows along and keeps what it was shown; fits loop.Show."""
 

@@ -89,7 +89,7 @@ class Yard:
         return Keeper(Shelf(self.logs), self, self.clock, outside)
 
     def start(self, name: str, log: Path, on: str | None) -> FakeChild:
-        """Fit keeping.Starter."""
+        """Fit rounds.Starter."""
         assert log == self.logs / name / "service.log"
         if self.fault:
             raise self.fault

@@ -155,7 +155,7 @@ def _handler(web: WebServer) -> type[BaseHTTPRequestHandler]:
             for name, value in web.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(f"token {self.headers.get('Authorization')} \x1b[31m".encode())
+            self.wfile.write(f"{self.path}: token {self.headers.get('Authorization')} \x1b[31m".encode())
 
         def log_message(self, *words: object) -> None:
             del words

@@ -16,6 +16,7 @@ import pytest
 
 _INSIDE = "SMALL_DISK_INSIDE"
 _MOUNT, _UMOUNT = ("mount",), ("umount", "-l")
+_ZEROS = bytes(1 << 20)
 _NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "--kill-child", "--fork")
 
 
@@ -67,8 +68,8 @@ def fill(disk: Path, leave: int = 0) -> Path:
     fd = os.open(filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         with suppress(OSError):
-            while os.statvfs(disk).f_bfree * os.statvfs(disk).f_frsize > leave:
-                os.write(fd, b"\0" * 4096)
+            while (left := os.statvfs(disk).f_bfree * os.statvfs(disk).f_frsize - leave) > 0:
+                os.write(fd, _ZEROS[:left])
     finally:
         os.close(fd)
     return filler

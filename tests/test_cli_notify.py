@@ -12,15 +12,17 @@ from fakes import FakeClock, a_kernel, a_plan, a_trial
 from history import History, line, make_history
 from postoffice import MailServer, free_port, mail_server
 
-from bisectbot.channels import Notices
+from bisectbot.channels import Kind, Notices
 from bisectbot.cli.keeper.handout import Handout
+from bisectbot.cli.keeper.wiring import write_hand
 from bisectbot.cli.main import main
 from bisectbot.cli.notifying import hand_over, post_for
 from bisectbot.config import hosts as config
+from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.lock import Lock
 from bisectbot.effects.proc import Processes
 from bisectbot.errors import Busy
-from bisectbot.facts import Answered, Built, Fact, Notified, Opened, Tried
+from bisectbot.facts import Answered, Built, Fact, Noted, Notified, Opened, Tried
 from bisectbot.journal import Journal, read
 from bisectbot.keeper.rounds import Session
 from bisectbot.model import Culprit, Ending, Range
@@ -95,13 +97,15 @@ def test_what_a_session_left_is_sent_once(user: History, capsys: pytest.CaptureF
 
 
 def test_a_tree_that_is_gone_loses_no_answer(user: History) -> None:
-    """Then the journal's own words are sent."""
+    """Then the journal's own words are sent, with the report that is there."""
     folder = session(user)
+    (folder.path / "report.html").write_text("<p>as its own process left it")
     user.path.rename(user.path.with_name("elsewhere"))
     with mail_server() as server:
         assert run("notify", "--hosts", str(_hosts(server))) == 0
     assert len(told(folder)) == 2
     assert user["c05"] in server.mails[1].get_body(("plain",)).get_content()  # type: ignore[union-attr]  # it has one
+    assert [part.get_filename() for part in server.mails[1].iter_attachments()] == ["report.html"]
 
 
 def _hosts(server: MailServer) -> Path:
@@ -204,6 +208,47 @@ def test_the_keeper_sends_for_sessions_that_nobody_works_on(user: History) -> No
     assert said == ["night: notice of start by mail sent", "night: notice of found by mail sent"]
 
 
+def test_a_keeper_that_ends_with_the_queue_waits_for_the_network(user: History) -> None:
+    """What may pass is tried again before it ends, for as long as it is due; what a person has to mend keeps nobody."""
+    folder, clock = session(user), FakeClock()
+    recipes = [with_mail(free_port())]
+    handout = Handout(lambda: recipes[-1], clock, list[str]().append, Processes())
+    handout(Session(folder, working=False, queued=False))
+    handout.join()
+    assert [handout.busy] == [True]
+    with mail_server() as server:
+        recipes.append(with_mail(server.port))
+        clock.sleep(61)
+        handout(Session(folder, working=False, queued=False))
+        handout.join()
+    assert len(server.mails) == 2
+    assert [handout.busy] == [False]
+
+
+def test_the_keeper_gives_up_hope_of_what_is_not_due_any_more(user: History) -> None:
+    """Nothing of a day ago is sent, and nobody waits for it."""
+    folder, clock = session(user), FakeClock()
+    recipe = with_mail(free_port())
+    handout = Handout(lambda: recipe, clock, list[str]().append, Processes())
+    handout(Session(folder, working=False, queued=False))
+    handout.join()
+    assert [handout.busy] == [True]
+    clock.sleep(7201)
+    assert [handout.busy] == [False]
+
+
+def test_a_session_that_is_given_up_while_its_notices_go_out_is_given_up_later(user: History) -> None:
+    """Its need of a hand would never be told if it wasn't in the journal."""
+    folder = session(user)
+    folder.queued.write_text("1\n")
+    with Lock(folder.lock, "session night"), pytest.raises(Busy):
+        write_hand(SystemClock(), folder, "it fails")
+    assert folder.queued.read_text() == "1\n"
+    write_hand(SystemClock(), folder, "it fails")
+    assert folder.queued.read_text() == "1\nit fails\n"
+    assert read(folder.journal)[-1].fact == Noted("hand", "it fails")
+
+
 def test_the_keeper_survives_a_session_that_cant_be_read(user: History) -> None:
     """It is said, and the next session's notices go out."""
     folder, clock, said = session(user), FakeClock(), list[str]()
@@ -222,6 +267,21 @@ def test_the_keeper_survives_a_session_that_cant_be_read(user: History) -> None:
     assert "not a journal" in said[0]
     assert len([text for text in said if "broken" in text]) == 1
     assert len(server.mails) == 2
+
+
+def test_waiting_in_the_queue_is_no_silence(user: History) -> None:
+    """A session may wait there for days while its machine works on others; once it is off the queue it is news."""
+    folder = Folder(Path("logs/later").absolute())
+    folder.path.mkdir(parents=True)
+    journal = Journal(folder.journal)
+    journal.append(time.time() - 7 * 3600, Opened(a_plan(user.path, Range(user["c05"], (user["c00"],))), {}))
+    journal.close()
+    folder.queued.write_text("1\n")
+    with mail_server() as server:
+        recipe = replace(with_mail(server.port), on=(Kind.SILENT,))
+        assert hand_over(folder, recipe, post_for(recipe)) == ()
+        folder.queued.unlink()
+        assert [type(one) for one in hand_over(folder, recipe, post_for(recipe))] == [Sent]
 
 
 def test_old_sessions_cost_nothing(user: History) -> None:

@@ -155,6 +155,16 @@ def test_a_sweep_takes_what_is_due_and_nothing_else(tmp_path: Path) -> None:
     assert freed.size[Kind.LOG] > 20_000
 
 
+def test_only_files_are_logs(tmp_path: Path) -> None:
+    """A pipe would be waited for, and what a link leads to isn't ours."""
+    folder = _session(tmp_path / "logs", "x", Answered(Culprit("a" * 40), ""))
+    log = _log(folder, 90)
+    log.with_name("link.log").symlink_to(log)
+    os.mkfifo(log.with_name("pipe.log"))
+    things = survey(_places(tmp_path, Store(tmp_path / "kernels")))
+    assert [thing.path for thing in things] == [log]
+
+
 def test_what_is_in_use_stays_though_it_was_to_go(tmp_path: Path) -> None:
     """Locks are asked at the last moment: a kernel, a worktree or a session may have been taken since the survey."""
     store, other = Store(tmp_path / "kernels"), Store(tmp_path / "kernels")

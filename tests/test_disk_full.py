@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -327,6 +327,36 @@ def test_a_journal_on_a_full_disk_takes_what_has_ended(tmp_path: Path) -> None:
         assert again.append(4.0, told).number == known + 1
         again.close()
         assert not (disk / "journal.db-reserve").exists()
+
+
+@with_own_mounts
+def test_what_sessions_rest_on_is_known_on_a_full_disk(tmp_path: Path) -> None:
+    """Their journals are read where there is no byte for SQLite's own files: nobody's evidence goes to make room."""
+    with small_disk(tmp_path / "disk", "size=4m") as disk:
+        book = Journal(disk / "journal.db")
+        book.append(1.0, Noted("disk", "first"))
+        book.close()
+        fill(disk)
+        assert len(read(disk / "journal.db")) == 1
+
+
+@with_own_mounts
+def test_a_kernel_goes_where_there_is_no_room_for_a_folder(tmp_path: Path) -> None:
+    """On a disk that is full to the last block or inode, too: making room takes none."""
+    with small_disk(tmp_path / "disk", "size=4m,nr_inodes=40") as disk:
+        (tmp_path / "build").mkdir()
+        image, log = tmp_path / "build/image", tmp_path / "build/log"
+        image.write_bytes(b"kernel")
+        log.touch()
+        store = Store(disk / "kernels")
+        store.put_kernel("k", Built("c" * 40, "6.1", image, "CONFIG_X=y\n", log))
+        store.let_go("k")
+        with suppress(OSError):
+            for number in range(40):
+                (disk / str(number)).touch()
+        assert os.statvfs(disk).f_favail == 0
+        assert store.evict("k")
+        assert [*store.entries()] == []
 
 
 @pytest.mark.parametrize("options", ["size=1m", "size=1m,nr_inodes=3"])

@@ -17,6 +17,7 @@ from fakes import FakeClock
 
 from bisectbot import places
 from bisectbot.boot.accel import Answers, Here
+from bisectbot.channels import Command, Mail, Notices, Sendmail, Smtp, Webhook
 from bisectbot.cli.completion import completion
 from bisectbot.cli.doctor import doctor
 from bisectbot.cli.output import Output
@@ -29,6 +30,7 @@ from bisectbot.doctor.machine import disk, memory
 from bisectbot.doctor.qemu import Kvm, qemu
 from bisectbot.doctor.tools import Tool, check, tools
 from bisectbot.doctor.tree import tree
+from bisectbot.doctor.unattended import notices, queue
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import GitGraph, open_git
@@ -563,3 +565,34 @@ def test_bash_completes_commands_and_hosts(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines() == ["doctor", "qemu-x86_64 qemu-aarch64", ""]
     assert done.stderr == ""
+
+
+def test_who_is_told_is_told_without_a_secret() -> None:
+    """Each channel in a line; a program that isn't there is found before the night, and nobody is reached for it."""
+    to, bench = ("kim@example.org",), Bench(FakeProc({"tell"}), FakeClock())
+    hush = "https://chat.example.org/hush"
+    recipe = Notices(channels=(Mail(to, to[0], Smtp("mx.example.org", 587)), Webhook(hush), Command(("tell", "hush"))))
+    found = list(notices(bench, recipe))
+    assert [one.status for one in found] == [Status.OK] * 3
+    assert "mail to kim@example.org by mx.example.org:587 (starttls)" in found[0].detail
+    assert "hush" not in "".join(one.detail for one in found)
+    (missing,) = notices(bench, Notices(channels=(Mail(to, to[0], Sendmail(Path("/usr/sbin/sendmail"))),)))
+    assert (missing.status, missing.detail) == (
+        Status.WARN,
+        "mail to kim@example.org by /usr/sbin/sendmail: it isn't installed",
+    )
+    assert [one.status for one in notices(bench, Notices())] == [Status.OK]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "keeper", "status", "says"),
+    [
+        (0, None, Status.OK, "0 in it; no keeper runs"),
+        (2, None, Status.WARN, "2 in it, and nobody works on it"),
+        (2, 7, Status.OK, "2 in it; its keeper runs, pid 7"),
+    ],
+)
+def test_a_queue_that_nobody_works_on_is_found(waiting: int, keeper: int | None, status: Status, says: str) -> None:
+    """Sessions that wait for nobody would wait for ever."""
+    (found,) = queue(waiting, keeper)
+    assert (found.status, found.detail) == (status, says)

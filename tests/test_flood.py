@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -73,3 +74,38 @@ def test_the_deadline_holds_and_the_log_is_bounded(tmp_path: Path, monkeypatch: 
     assert clock.now() - began < 10.0
     assert 0 < log.stat().st_size <= consolelog.LIMIT * 1.1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20, "a gigabyte"
+
+
+_LINE = "[   12.345678] e1000 0000:00:03.0 eth0: all is well, and it was so before, and before that"
+_MIB = 1 << 20
+
+
+@pytest.mark.real  # for the minutes that it takes
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("noise", "mib"), [(f"yes '{_LINE}'", 1024), ("cat /dev/urandom", 64)], ids=["1 GiB of lines", "64 MiB of rubbish"]
+)
+def test_a_console_without_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: str, mib: int) -> None:
+    """All of it is read, at some MiB a second; the log has its bound, and memory doesn't grow."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    machine = Stage(tmp_path).machine(f"{noise} | head -c {mib * _MIB} >$console; echo all >{tmp_path / 'sent'}")
+    asked = Asked("deadbeef", Deadlines(boot=1e4, silence=1e4, heartbeat=1e4, run=1e4))
+    log, clock = tmp_path / "console.log", SystemClock()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, began = _peak_kib(), clock.now()
+    (trial,) = probe(machine, a_kernel("a" * 40), tmp_path / "i", asked, log, 1, clock)
+    seconds, grown = clock.now() - began, _peak_kib() - before
+    sys.stderr.write(
+        f"{mib} MiB in {seconds:.0f} s, the peak of memory {grown} KiB higher, {log.stat().st_size} logged\n"
+    )
+    assert (tmp_path / "sent").read_text() == "all\n"
+    assert trial.ending.verdictless
+    assert consolelog.LIMIT // 2 < log.stat().st_size <= consolelog.LIMIT * 1.1
+    assert grown < 64 << 10
+    assert seconds < mib * 2.0
+
+
+def _peak_kib() -> int:
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1])

@@ -70,7 +70,6 @@ def test_one_at_a_time_a_host_in_order() -> None:
     found = decide(queue, Hosts(), _NOW)
     assert found.start == (Start("a"), Start("other"))
     assert found.waits == {"b": Wait("one works on a"), "c": Wait("one works on a")}
-    assert not found.idle
 
 
 def test_a_host_at_work_is_left_alone() -> None:
@@ -93,7 +92,7 @@ def test_what_is_over_leaves_the_queue(facts: tuple[Fact, ...], why: str) -> Non
     """An answer or a used-up budget ends a session's time in the queue, whoever wrote of notices since."""
     found = decide([Entry("a", 1, known(_rows(*facts)))], Hosts(), _NOW)
     assert found.over == {"a": why}
-    assert found.idle
+    assert (found.start, found.waits) == ((), {})
 
 
 def test_a_budget_given_anew_is_no_end() -> None:
@@ -202,7 +201,7 @@ def test_who_needs_a_hand_stays_and_is_not_started() -> None:
     """What the marker says is kept; a journal that can't be read needs a hand, too; neither keeps a keeper waiting."""
     found = decide([_entry("a", hand="no such gcc"), Entry("b", 2, None)], Hosts(), _NOW)
     assert found.hand == {"a": "no such gcc", "b": "its journal is empty or can't be read"}
-    assert found.idle
+    assert (found.start, found.waits) == ((), {})
 
 
 def _aside(*names: str) -> Hosts:

@@ -38,9 +38,25 @@ def test_the_queue_is_worked_through(yard: Yard) -> None:
     yard.ends("one", 0, Resumed(), Answered(Culprit(_B), ""))
     assert not (yard.logs / "one/queued").exists()
     assert yard.started("two") == 1
-    assert yard.ends("two", 0, Resumed(), Answered(Culprit(_B), "")).idle
+    yard.ends("two", 0, Resumed(), Answered(Culprit(_B), ""))
+    assert not (yard.logs / "two/queued").exists()
     assert (yard.logs / "two/journal.db").is_file()
     assert yard.awake == [True, True, False]
+
+
+def test_a_folder_that_cant_be_written_to_is_in_nobodys_way(yard: Yard) -> None:
+    """What can't be taken off the queue is told once, and the next session is started all the same."""
+    yard.write("one", Answered(Culprit(_B), ""))
+    marker = yard.logs / "one/queued"
+    marker.unlink()
+    marker.mkdir()  # which can't be unlinked, as on a disk that was mounted read-only
+    yard.rounds([1, 1])
+    assert yard.started("two") == 1
+    assert sum("can't be taken off the queue" in line for line in yard.said) == 1
+    marker.rmdir()
+    put(yard.logs, Folder(yard.logs / "one"), replace_text)
+    yard.rounds([1])
+    assert yard.said[-1] == "one: answered, off the queue"
 
 
 def test_what_was_killed_is_started_again_and_again(yard: Yard) -> None:
@@ -82,7 +98,7 @@ def test_a_mistake_is_left_for_a_person_at_last(yard: Yard) -> None:
     assert yard.started("one") == 4
     assert yard.ends("one", 2).hand
     assert "it said no" in (yard.logs / "one/queued").read_text()
-    assert yard.again().round().idle
+    assert yard.again().round().start == ()
     put(yard.logs, Folder(yard.logs / "one"), replace_text)
     yard.rounds([1])
     assert yard.started("one") == 5

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes import FakeClock, FakeStages, Inline, Killed, World
+from fakes import FakeClock, FakeStages, Inline, Killed, Late, World
 from history import line, make_history
 from worlds import MERGES, Lab
 
@@ -250,29 +248,6 @@ def test_a_kernel_that_left_the_store_is_built_again(lab: Maker) -> None:
 # --- an answer, and a kernel that is still up --------------------------------------------------
 
 
-class _Late(Executor):
-    """Keeps the jobs that it is given until somebody lets them run; `noise` is made when one comes."""
-
-    def __init__(self) -> None:
-        self._kept: list[tuple[Future[None], Callable[[], None]]] = []
-        self.noise: Callable[[], None] = lambda: None
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  as Executor
-        """Keep it."""
-        del args, kwargs
-        future: Future[None] = Future()
-        self._kept.append((future, fn))
-        self.noise()
-        return future
-
-    def let_run(self) -> None:
-        """Do what was kept."""
-        for future, job in self._kept:
-            job()
-            future.set_result(None)
-        self._kept.clear()
-
-
 class _Hasty:
     """A search that answers while a boot is on, unless something has fired by then."""
 
@@ -296,7 +271,7 @@ class _Hasty:
 class _LeftStages(FakeStages):
     """Stages whose boot says what it has to say when it is left."""
 
-    def __init__(self, world: World, late: _Late) -> None:
+    def __init__(self, world: World, late: Late) -> None:
         super().__init__(world)
         self._late = late
 
@@ -309,7 +284,7 @@ class _LeftStages(FakeStages):
 def test_what_a_running_kernel_still_says_is_heard_before_the_answer(lab: Maker) -> None:
     """A fire that comes while the boot is left can change the answer: it is decided on, not written behind it."""
     here = lab(dict(line(3)))
-    late, bad = _Late(), here.history["c02"]
+    late, bad = Late(), here.history["c02"]
     bot = here.bot(here.plan(), _LeftStages(World(bad=frozenset({bad})), late), [])
     bot.search, bot.flight.slots = _Hasty(bad), {"build": Inline(), "boot": late}
     late.noise = lambda: bot.events.put(Faulted(bad, "build", "a turn of the loop"))
@@ -359,7 +334,7 @@ def _hanging(lab: Maker) -> tuple[Bot, FakeClock]:
     """Return a bot whose first build never ends, and its clock."""
     here = lab(dict(line(8)))
     bot = here.bot(here.plan(), _Deaf(World(bad=here.with_bug_from("c05"))), [])
-    late, clock = _Late(), FakeClock()
+    late, clock = Late(), FakeClock()
     bot.clock, bot.flight = clock, Flight({"build": late, "boot": late}, clock)
     # the clock moves whenever the bot gives a sign of life, so that nobody has to wait
     bot.pulse, bot.beat = (lambda: clock.sleep(5)), 0.001
@@ -374,7 +349,7 @@ def test_a_stage_that_tells_nothing_any_more_is_given_up(lab: Maker) -> None:
     assert state.paused is not None
     assert (state.paused.why, state.paused.kind) == ("fault", "Overdue")
     assert "nothing was heard of it" in state.paused.text
-    assert bot.abandoned
+    assert bot.flight.abandoned
 
 
 def test_asked_to_stop_soon_it_does_so_whatever_hangs(lab: Maker) -> None:
@@ -385,8 +360,43 @@ def test_asked_to_stop_soon_it_does_so_whatever_hangs(lab: Maker) -> None:
     state = bot.run()
     assert state.paused is not None
     assert (state.paused.why, state.paused.text) == ("interrupted", "SIGTERM")
-    assert bot.abandoned
+    assert bot.flight.abandoned
     assert clock.now() - began <= 20.0
+
+
+def _held_up(lab: Maker) -> Bot:
+    """Return a bot whose budget is used up while a build goes on that doesn't end."""
+    bot, clock = _hanging(lab)
+    bot.stages.silence = lambda stage: 600.0  # type: ignore[method-assign]  # noqa: ARG005  as Stages calls it; not stuck for a long time
+    bot.state = replace(bot.state, budget=Budget(until=clock.wall() + 1))
+    return bot
+
+
+def test_what_gets_stuck_while_it_is_asked_to_end_is_given_up(lab: Maker) -> None:
+    """A pause waits for a stage as long as that can take, and no longer; its reason stays."""
+    bot = _held_up(lab)
+    began = bot.clock.now()
+    state = bot.run()
+    assert state.paused is not None
+    assert state.paused.why == "budget"
+    assert bot.flight.abandoned
+    assert 600 <= bot.clock.now() - began <= 630
+
+
+def test_in_a_pause_that_takes_its_time_a_signal_is_heard(lab: Maker) -> None:
+    """SIGTERM while work is being ended for another reason ends it soon, too."""
+    bot = _held_up(lab)
+    began, stop = bot.clock.now(), bot.stages.stop
+
+    def stopped() -> None:
+        bot.events.put(Stop("SIGTERM", 8.0))
+        stop()
+
+    bot.stages.stop = stopped  # type: ignore[method-assign]  # a signal comes just then
+    state = bot.run()
+    assert state.paused is not None
+    assert state.paused.why == "budget"
+    assert bot.clock.now() - began <= 30
 
 
 def test_a_clock_that_is_set_is_noted_and_costs_no_budget(lab: Maker) -> None:

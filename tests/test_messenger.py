@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from fakes import FakeClock, FakeStages, Killed, Quiet, World
 from history import line, make_history
-from postoffice import OneSecret, free_port, mail_server
+from postoffice import OneSecret, free_port, mail_server, web_server
 from worlds import Lab
 
-from bisectbot.channels import Command, Kind, Mail, Message, Notices, Security, Sender, Sendmail, Smtp
+from bisectbot.channels import Command, Kind, Mail, Message, Notices, Security, Sender, Sendmail, Smtp, Webhook
 from bisectbot.crew import Show
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.mail import SmtpSender
 from bisectbot.effects.onstdin import CommandSender
 from bisectbot.effects.proc import Processes
+from bisectbot.effects.webhook import WebhookSender
 from bisectbot.errors import ConfigError, DiskFull, InfraError
 from bisectbot.facts import Fact, Noted, Notified, Opened, Paused, Resumed, Row, State, replay
 from bisectbot.loop import Bot
@@ -189,6 +190,34 @@ def test_a_mail_server_that_is_down_for_an_hour_gets_it_then(lab: Lab) -> None:
             clock.sleep(60)
     assert len(server.mails) == 1
     assert written[1:] == [Notified(1, "start", "mail")]
+
+
+def test_mail_and_webhook_that_are_down_for_an_hour_get_every_notice_once(lab: Lab) -> None:
+    """Nothing of what happened in that hour is lost, and nothing comes twice: by real servers that come back."""
+    smtp, web = Smtp("localhost", free_port(), Security.NONE), free_port()
+    mail, hook = Mail(MAIL.to, MAIL.sender, smtp), Webhook(f"http://localhost:{web}/hooks/7")
+    clock, written = FakeClock(), list[Fact]()
+    happened: list[Fact] = [Paused("fault", "no room"), Resumed(), Paused("budget", "used up")]
+    rows = [*opened(lab), *(Row(clock.wall(), fact, number) for number, fact in enumerate(happened, 2))]
+    senders: dict[str, Sender] = {
+        "mail": SmtpSender(mail, smtp, OneSecret()),
+        "webhook": WebhookSender(hook, OneSecret()),
+    }
+    recipe = Notices(on=tuple(Kind), channels=(mail, hook))
+    told = Messenger(Post(senders, clock), recipe, account(), rows, written.append)
+    for _ in range(60):
+        told.look()
+        clock.sleep(60)
+    assert [type(fact) for fact in written] == [Noted, Noted]
+    with mail_server(port=smtp.port) as mails, web_server(port=web) as posts:
+        for _ in range(60):
+            told.look()
+            clock.sleep(60)
+    kinds = ["start", "hand", "budget"]
+    assert [body["kind"] for _, _, body in posts.requests] == kinds
+    assert len(mails.mails) == len({str(one["Message-ID"]) for one in mails.mails}) == 3
+    for channel in senders:
+        assert [fact.kind for fact in written if isinstance(fact, Notified) and fact.channel == channel] == kinds
 
 
 def test_a_channel_that_a_person_has_to_mend_is_noted_at_once(lab: Lab) -> None:

@@ -332,6 +332,14 @@ def test_a_url_can_be_a_secret(web: WebServer) -> None:
         assert "abc" not in str(error)
 
 
+def test_what_a_server_says_of_a_secret_url_is_not_quoted(web: WebServer) -> None:
+    """Pages of errors repeat the address that was asked for; the status is enough."""
+    web.status = 404
+    error = failure(WebhookSender(Webhook(SECRET), OneSecret(web.url)))
+    assert error.message == "the web server localhost answers 404"
+    assert "404 Not Found: /hooks/7: token" in failure(WebhookSender(Webhook(web.url), OneSecret())).message
+
+
 def test_http_stays_on_this_machine_unless_it_is_allowed() -> None:
     """Anybody on the way could read it."""
     error = failure(WebhookSender(Webhook("http://192.0.2.7/hook"), OneSecret()))

@@ -40,6 +40,7 @@ UNPROVEN = EndUnproven(BAD, Verdict.BAD, Judgement(Verdict.GOOD, "it never fired
 BUDGET = Paused("budget", "the time that it was given is used up")
 INTERRUPTED = Paused("interrupted", "SIGTERM")
 BUILT = Built(a_kernel(BAD))
+_SILENT = Tried(a_trial(BAD, 1, Ending.NO_OUTPUT))
 
 
 def fault(text: str, kind: str = "InfraError") -> Paused:
@@ -75,7 +76,12 @@ def kinds(*facts: Fact) -> list[tuple[int, str]]:
         ((INTERRUPTED,), []),
         ((fault("disk full"),), [(2, "hand")]),
         ((fault("it won't come home", "Quarantined"),), [(2, "quarantined")]),
+        ((fault("set aside", "Quarantined"), Resumed(), fault("is still", "Quarantined")), [(2, "quarantined")]),
         ((Doubted((1,), "in doubt"), fault("in doubt", "Doubted")), [(3, "hand")]),
+        (
+            (fault("3 failed", "Doubted"), Resumed(), _SILENT, _SILENT, fault("fails again", "Doubted")),
+            [(2, "hand")],
+        ),
         ((fault("disk full"), Resumed(), fault("disk full")), [(2, "hand")]),
         ((fault("1.5 GiB free"), Resumed(), fault("0.7 GiB free")), [(2, "hand")]),
         (

@@ -22,7 +22,7 @@ from bisectbot.cli.resuming import resumed
 from bisectbot.effects import children
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.detached import detach
-from bisectbot.effects.lock import Lock, holder, holds
+from bisectbot.effects.lock import Lock, holder, holds, is_held
 from bisectbot.facts import Answered, Fact, Opened, Paused, replay
 from bisectbot.journal import Journal
 from bisectbot.model import Arch, Culprit, QemuHost, Range
@@ -146,6 +146,23 @@ def test_a_number_from_elsewhere_gets_no_signal(user: History, capsys: pytest.Ca
         stranger.kill()
 
 
+def test_a_keeper_that_hands_out_notices_gets_no_signal(user: History, capsys: pytest.CaptureFixture[str]) -> None:
+    """The keeper holds a session's lock now and then; taking that session off doesn't end all the others."""
+    folder = _session(user, "mine")
+    holding = (
+        "import sys, time; from pathlib import Path; from bisectbot.effects.lock import Lock\n"
+        "with Lock(Path('logs/keeper.lock'), 'all'), Lock(Path('logs/mine/lock'), 'it'):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == b"held\n"
+        assert _told(capsys, "queue", "rm", "mine")["stopped"] is None
+        assert not (folder / "queued").exists()
+        assert keeper.poll() is None
+        keeper.kill()
+
+
 def test_a_session_is_put_back(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever kept it from going on is forgotten: a budget that was used up, a hand that was needed."""
     _session(user, "late", _BUDGET, queued=None)
@@ -243,3 +260,4 @@ def test_who_asks_for_a_lock_is_in_nobodys_way(tmp_path: Path) -> None:
         assert holds(os.getpid(), path)
         assert not holds(os.getppid(), path)
     assert holder(path) is None
+    assert not is_held(path.parent / "gone/lock")

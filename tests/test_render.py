@@ -261,7 +261,16 @@ def test_markdown_escapes(text: str, escaped: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (38.4, "38 s"), (59.7, "1 min 00 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")],
+    [
+        (0, "0.0 s"),
+        (0.0123, "0.012 s"),
+        (0.42, "0.4 s"),
+        (9.94, "9.9 s"),
+        (38.4, "38 s"),
+        (59.7, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (7620, "2 h 07 min"),
+    ],
 )
 def test_seconds(value: float, text: str) -> None:
     """A time is told in the units that matter."""

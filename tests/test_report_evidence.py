@@ -74,13 +74,15 @@ def test_counts_are_summarised(seen: dict[str, object], text: str) -> None:
         (FOLDER / "builds/a b#c.log", "builds/a%20b%23c.log"),
         (FOLDER / "javascript:x", "javascript%3Ax"),
         (Path("consoles/1.log"), "consoles/1.log"),
+        (Path("logs", FOLDER.name, "consoles/1.log"), "consoles/1.log"),
+        (Path("/mnt/before", FOLDER.name, "builds/1.log"), "builds/1.log"),
         (Path("/var/log/other"), ""),
         (Path("../other"), ""),
         (FOLDER / "../other", ""),
     ],
 )
 def test_links_stay_in_the_folder(path: Path, href: str) -> None:
-    """A link is relative and encoded; what lies outside the session's folder is only named."""
+    """A link is relative to the folder, wherever that was told from or is now; what lies outside is only named."""
     found = link(FOLDER, path, "build")
     assert found.href == href
     assert found.text == ("build" if href else f"build: {path}")

@@ -14,12 +14,19 @@ import pytest
 from fakes import a_plan
 from history import History, line, make_history
 
+from bisectbot import journal, places
 from bisectbot.cli.keeper import systemd
+from bisectbot.cli.keeper.wiring import HostsNow, write_hand
 from bisectbot.cli.main import main
+from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.lock import Lock
-from bisectbot.facts import Answered, Fact, Opened
+from bisectbot.errors import InfraError
+from bisectbot.facts import Answered, Fact, Noted, Opened
 from bisectbot.journal import Journal
 from bisectbot.model import Culprit, Range
+from bisectbot.session import Folder
+
+_NOTICES = '\n[notices.command]\nargv = ["tell", "me"]\n'
 
 
 @pytest.fixture
@@ -67,6 +74,52 @@ def test_a_keeper_ends_with_its_queue(user: History) -> None:
     assert "done: answered, off the queue" in done.stderr
     assert [path.parent.name for path in Path("logs").glob("*/queued")] == ["empty"]
     assert "journal is empty" in (empty / "queued").read_text()
+
+
+def test_a_keeper_waits_for_what_others_work_on(user: History) -> None:
+    """While somebody works on a queued session by hand it is there, quietly, and a signal ends it."""
+    folder = _session(user, "mine")
+    command = [sys.executable, "-m", "bisectbot", "service", "run", "--until-empty"]
+    with Lock(folder / "lock", "this test"), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stderr is not None
+        assert "working on the queue" in keeper.stderr.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            keeper.wait(timeout=2)
+        keeper.terminate()
+        _, told = keeper.communicate(timeout=20)
+    assert [line.rpartition(" SIGTERM: ")[2] for line in told.splitlines()] == ["ending all sessions; the queue stays"]
+
+
+def test_a_hosts_toml_that_is_being_replaced_stays_the_one(user: History) -> None:
+    """While an editor has moved it away nothing changes, not even to the shipped one; then the new one is read."""
+    del user
+    shipped, own, said = places.data("hosts.toml").read_text(), Path("hosts.toml"), list[str]()
+    own.write_text(shipped + _NOTICES)
+    now = HostsNow(None, said.append)
+    assert now.notices.channels
+    own.unlink()
+    now()
+    assert now.notices.channels
+    assert "hosts.toml stays as it was" in said[0]
+    own.write_text(shipped)
+    now()
+    assert not now.notices.channels
+
+
+def test_a_folder_that_may_not_be_written_to_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no bug of ours: the path and the reason, and no traceback."""
+    assert _run("service", "run", "--logs", "/sys/nologs") == 5
+    assert "bisectbot: /sys/nologs: " in capsys.readouterr().err
+
+
+def test_a_marker_that_cant_be_written_doesnt_fill_the_journal(user: History) -> None:
+    """Each round tries again; what needs a hand is noted once."""
+    folder = _session(user, "mine")
+    (folder / ".queued.new").mkdir()  # where the marker would grow
+    for _ in range(3):
+        with pytest.raises(InfraError, match="queued"):
+            write_hand(SystemClock(), Folder(folder), "it ends at once")
+    assert [row.fact for row in journal.read(folder / "journal.db")][1:] == [Noted("hand", "it ends at once")]
 
 
 def test_there_is_one_keeper_a_folder(user: History, capsys: pytest.CaptureFixture[str]) -> None:

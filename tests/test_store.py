@@ -177,6 +177,14 @@ def test_what_a_killed_bot_left_half_made_goes_after_a_day(tmp_path: Path, store
     assert not stale.exists()
 
 
+def test_a_half_made_entry_that_another_bot_finishes_meanwhile_is_no_fault(tmp_path: Path, store: Store) -> None:
+    """It was there when the folder was listed, and isn't when it is looked at; a link to nothing is the same."""
+    put(store, tmp_path / "build", "k")
+    (tmp_path / "kernels/.new-gone").symlink_to("nowhere")
+    put(store, tmp_path / "build", "k2")
+    assert store.has("k2")
+
+
 def test_what_a_kernel_was_made_from_comes_back(tmp_path: Path, store: Store) -> None:
     """The list of sources and the digest are kept with the kernel."""
     store.put_kernel("k", replace(built(tmp_path / "build"), sources=("init/main.c", "kernel/fork.c"), digest="d"))

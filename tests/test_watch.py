@@ -30,6 +30,7 @@ from bisectbot.fit import Fit, Forecast
 from bisectbot.journal import Journal
 from bisectbot.lab import Homed
 from bisectbot.model import Culprit, Ending, Range
+from bisectbot.plan import Budget
 from bisectbot.report.chances import OLDER
 from bisectbot.session import Folder
 from bisectbot.watching.follow import Followed, follow
@@ -159,6 +160,26 @@ def test_a_line_has_what_matters() -> None:
 def test_odds_that_say_nothing_are_no_crash(odds: dict[str, object]) -> None:
     """The file may be old, half of something else, or of a session in which nothing fired yet."""
     assert best_of(odds) is None
+
+
+@pytest.mark.parametrize("wrong", ["x", None, [], 10**400, float("inf"), float("nan")])
+def test_a_forecast_that_isnt_one_is_left_out(tmp_path: Path, wrong: object) -> None:
+    """Whatever stands in the file that a session keeps beside its journal, the others are shown too."""
+    plan = replace(a_plan(tmp_path, Range(BAD, (GOOD,))), budget=Budget(max_seconds=3600.0))
+    folder = _keep(tmp_path, "one", [Row(1.0, Opened(plan, {}), 1)])
+    ahead = {"seconds": wrong, "spread": 0.2, "boots": 3.0}
+    suspect = {"commit": BAD, "probability": wrong}
+    odds = {"ahead": ahead, "steps_left": wrong, "rate": {"fires": 1}, "suspects": [suspect], "older": wrong}
+    (folder.path / "odds.json").write_text(json.dumps(odds))
+    (line,) = _watched(tmp_path).view(None).sessions
+    assert (line.best, line.budget) == ("", "")
+
+
+def test_odds_nested_without_end_are_none(tmp_path: Path) -> None:
+    """A JSON parser gives up on them in its own way."""
+    folder = _keep(tmp_path, "one", night()[:5])
+    (folder.path / "odds.json").write_text("[" * 500_000)
+    assert len(_watched(tmp_path).view(None).sessions) == 1
 
 
 def test_the_best_of_a_file_of_odds() -> None:
@@ -370,6 +391,14 @@ def test_a_damaged_journal_is_told_beside_the_others(tmp_path: Path, data: bytes
     assert {line.name for line in view.sessions} == {"whole", "odd"}
     assert view.close is not None
     assert view.close.name == "whole"
+
+
+def test_a_session_that_was_killed_as_it_began_is_told(tmp_path: Path) -> None:
+    """Its journal is there and empty, which is no reason to wait for it."""
+    Folder(tmp_path / "one").path.mkdir()
+    Folder(tmp_path / "one").journal.touch()
+    (line,) = _watched(tmp_path).view(None).sessions
+    assert line.standing == "nothing was written yet"
 
 
 def test_the_queue_is_shown(tmp_path: Path) -> None:

@@ -206,7 +206,12 @@ class Store:
         """Take an entry away, if it is there, in one step: a reader sees all of it or nothing."""
         if not entry.exists():
             return
-        grave = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
+        try:
+            grave = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
+        except OSError:  # no room even for a folder, which is why it goes: without meta data it is no entry
+            (entry / _META).unlink(missing_ok=True)
+            shutil.rmtree(entry, ignore_errors=True)
+            return
         with suppress(OSError):
             entry.rename(grave / "old")
         shutil.rmtree(grave, ignore_errors=True)
@@ -214,8 +219,9 @@ class Store:
     def _evict(self) -> None:
         """Bring the store below its limit, least recently used first; what somebody uses stays."""
         for entry in self._folder.glob(f"{_NEW}*"):
-            if entry.stat().st_mtime < time.time() - _ABANDONED:
-                shutil.rmtree(entry, ignore_errors=True)
+            with suppress(OSError):  # another bot has just made an entry of it
+                if entry.stat().st_mtime < time.time() - _ABANDONED:
+                    shutil.rmtree(entry, ignore_errors=True)
         entries = sorted(_entries(self._folder), key=lambda entry: entry[1])
         excess = sum(size for _, _, size in entries) - self._limit
         spared = frozenset(self.spared() if excess > 0 else ())

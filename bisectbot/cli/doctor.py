@@ -17,9 +17,12 @@ from bisectbot.doctor.examine import Patient, examine, read_hosts
 from bisectbot.doctor.finding import Bench, Finding, Status, worst
 from bisectbot.doctor.qemu import Kvm
 from bisectbot.effects.clock import SystemClock
+from bisectbot.effects.lock import holder
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.repo import GitGraph, open_git
 from bisectbot.effects.site import LocalSite
+from bisectbot.keeper.queued import markers
+from bisectbot.session import keeper_lock
 
 _FILE = click.Path(path_type=Path)  # whether it is one, the checks tell
 
@@ -56,6 +59,8 @@ def _findings(hosts: Path | None, host: str | None, tree: Path | None, logs: Pat
         logs=logs,
         tree=tree,
         history=lambda path: GitGraph(open_git(path)),
+        keeper=holder(keeper_lock(logs)),
+        queued=sum(1 for _ in markers(logs)),
     )
     yield first
     yield from examine(patient, Bench(Processes(), SystemClock()), LocalSite())

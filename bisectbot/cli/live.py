@@ -90,7 +90,7 @@ def go_on(output: Output, desk: Desk, folder: Folder, opening: Callable[[Journal
         progress.close()
         send_the_rest(messenger, book, desk.clock, ended)
         told = summary_json(drawn), [*plain_lines(drawn), *scribe.warning], exit_code(ended)
-        if bot.abandoned:  # what the context would wait for may never come
+        if bot.flight.abandoned:  # what the context would wait for may never come
             output.leave(*told)
     output.finish(*told)
 

@@ -26,8 +26,8 @@ from bisectbot.effects.repo import forget_surroundings
 from bisectbot.effects.sdnotify import Notifier
 from bisectbot.errors import BisectbotError, Busy, os_fault
 
-# What a disk does to whoever writes, wherever that is: no bug of ours.
-_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# What a disk, a server of disks or its owner does to whoever writes, wherever that is: no bug of ours.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from bisectbot import journal, report
-from bisectbot.channels import NAMES, Channel, Command, Mail, Notices, Sender, Smtp, Webhook
+from bisectbot.channels import NAMES, Channel, Command, Kind, Mail, Notices, Sender, Smtp, Webhook
 from bisectbot.cli.progress import waiting as waiting_for
 from bisectbot.cli.wiring import Desk, beliefs_for, open_desk, scribe_for
 from bisectbot.effects.clock import SystemClock
@@ -17,6 +17,7 @@ from bisectbot.effects.onstdin import CommandSender, SendmailSender
 from bisectbot.effects.proc import Processes
 from bisectbot.effects.secrets import SystemSecrets
 from bisectbot.effects.webhook import WebhookSender
+from bisectbot.errors import BisectbotError
 from bisectbot.facts import Answered, Fact, Found, Row, State, replay
 from bisectbot.model import Culprit
 from bisectbot.notices import Notice, Outcome, Picture, Post, Sent, due, ever_due
@@ -88,6 +89,8 @@ def hand_over(folder: Folder, recipe: Notices, post: Post, seconds: float | None
     to wait for. Busy if a process has the session in hands, which sends for itself then; ConfigError or InfraError
     if its journal can't be read or written. What couldn't be sent is no error: it is told, and due again.
     """
+    if folder.queued.exists():  # it may wait there for days
+        recipe = replace(recipe, on=tuple(kind for kind in recipe.on if kind is not Kind.SILENT))
     if not waiting(folder, recipe, post):
         return ()
     with Lock(folder.lock, f"session {folder.name}"):
@@ -132,9 +135,14 @@ def _handed(
 
 
 def _from_outside(folder: Folder, rows: Iterable[Row], state: State, fact: Fact) -> Picture:
-    """Draw a session that this process doesn't work on; files of the report are taken as its own process left them."""
-    desk = open_desk(state.plan.tree, None)
-    drawn = _picture(desk, scribe_for(desk, folder, None, beliefs_for(desk, state.plan), rows), state, fact)
+    """Draw a session that this process doesn't work on; files of the report are taken as its own process left them.
+
+    Where that can't be drawn, as the tree is gone, say, they are all there is.
+    """
+    drawn = Picture()
+    with suppress(BisectbotError):
+        desk = open_desk(state.plan.tree, None)
+        drawn = _picture(desk, scribe_for(desk, folder, None, beliefs_for(desk, state.plan), rows), state, fact)
     return replace(drawn, files={**drawn.files, **_left(folder)})
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Self
 
+from bisectbot.flight import EVER, GRACE
 from bisectbot.loop import Stop
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACE = 8.0  # seconds for good order; whoever sends SIGTERM rarely waits for more than ten
 
 
 @dataclass
@@ -38,4 +38,4 @@ class Asked:
         tell, self.tell = self.tell, None
         if tell is None:
             raise KeyboardInterrupt
-        tell(Stop(signal.Signals(number).name, None if number == signal.SIGINT else _GRACE))
+        tell(Stop(signal.Signals(number).name, EVER if number == signal.SIGINT else GRACE))

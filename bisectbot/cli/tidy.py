@@ -81,7 +81,7 @@ def _line(things: Sequence[Thing], going: Sequence[Thing], kind: Kind) -> str:
     told = {Kind.LOG: f"{gone} MiB would be packed", Kind.CCACHE: "would be brought down to its own limit"}
     kept = sum(one.kind is kind and bool(one.kept) for one in things)
     return f"{kind}: {whole} MiB; {told.get(kind, f'{number} would go, {gone} MiB')}" + (
-        f"; {kept} have to stay" if kept else ""
+        f"; {kept} {'has' if kept == 1 else 'have'} to stay" if kept else ""
     )
 
 

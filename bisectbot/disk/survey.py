@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ def _logs(folder: Folder, state: State | None, held: Callable[[Path], bool]) -> 
     for path in sorted(found for part in ("consoles", "builds") for found in (folder.path / part).glob("*.log")):
         with suppress(OSError):
             told = path.lstat()
+            if not stat.S_ISREG(told.st_mode):  # no log of ours, and a pipe would be waited for
+                continue
             yield Thing(Kind.LOG, path, told.st_size, told.st_mtime, told.st_dev, kept)
 
 

@@ -17,6 +17,7 @@ from bisectbot.doctor.machine import Site, disk, memory, python
 from bisectbot.doctor.qemu import Kvm, qemu
 from bisectbot.doctor.tools import tools
 from bisectbot.doctor.tree import tree
+from bisectbot.doctor.unattended import notices, queue
 from bisectbot.errors import BisectbotError, ConfigError
 from bisectbot.lab import Host
 from bisectbot.model import Arch, QemuHost
@@ -36,6 +37,8 @@ class Patient:
     logs: Path
     tree: Path | None
     history: Callable[[Path], History]
+    keeper: int | None = None  # its pid, if one works on the queue of `logs`
+    queued: int = 0  # sessions that wait there
 
 
 def read_hosts(chosen: Path | None) -> tuple[Finding, Config]:
@@ -67,6 +70,8 @@ def _checks(patient: Patient, bench: Bench, site: Site) -> Iterator[Check]:
     for host in hosts:
         check = partial(qemu, bench, host, patient.kvm) if isinstance(host, QemuHost) else partial(lab, bench, host)
         yield f"host {host.name}", partial(check, _absent(host, wanted))
+    yield "notices", partial(notices, bench, patient.config.notices)
+    yield "queue", partial(queue, patient.queued, patient.keeper)
     if patient.tree is not None:
         yield "tree", partial(_tree, patient, bench, patient.tree)
 

@@ -18,7 +18,7 @@ _OURS = "bisectbot: "
 
 
 class SessionChild:
-    """Fits keeping.Child."""
+    """Fits rounds.Child."""
 
     def __init__(self, group: Group, ear: Ear, log: Path) -> None:
         self.pid = group.pid
@@ -49,7 +49,7 @@ class SessionChild:
 
 
 class SessionChildren:
-    """Starts `bisectbot resume` for a session; fits keeping.Starter."""
+    """Starts `bisectbot resume` for a session; fits rounds.Starter."""
 
     def __init__(self, logs: Path, hosts: Path | None, proc: Processes) -> None:
         self._more = ["--logs", str(logs), *(["--hosts", str(hosts)] if hosts else [])]

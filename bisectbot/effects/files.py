@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from bisectbot.errors import DiskFull, InfraError
@@ -22,7 +23,8 @@ def replace_text(path: Path, text: str) -> None:
         _write(new, text.encode(errors="surrogateescape"))
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink()
         raise _fault(path, error) from error
 
 

@@ -93,9 +93,7 @@ def first_free(paths: list[Path], what: str) -> tuple[Path, Lock]:
 
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock; asking doesn't take it."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as handle:
+    with suppress(OSError), path.open("rb") as handle:  # it may be gone, and its folder, too
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -51,7 +51,7 @@ class WebhookSender:
             with _connected(url, hook, deadline) as connection:
                 connection.request("POST", _target(url), body, headers)
                 with closing(connection.getresponse()) as response:
-                    _judge(response, url, token)
+                    _judge(response, url, None if isinstance(hook.url, Secret) else token)
         except (OSError, HTTPException, ValueError) as error:
             raise _fault(url, error, deadline) from None  # its context may hold the token
         return ""
@@ -117,15 +117,20 @@ def _context(hook: Webhook) -> ssl.SSLContext:
         raise ConfigError(why, hint="it has to be a PEM file") from None
 
 
-def _judge(response: HTTPResponse, url: SplitResult, token: str) -> None:
+def _judge(response: HTTPResponse, url: SplitResult, hidden: str | None) -> None:
+    """Raise for what isn't taken. `hidden` isn't quoted; None: nothing is, as pages of errors repeat the URL."""
     if response.status in _TAKEN:
         return
-    said = response.read(_ANSWER_BYTES).decode(errors="replace").strip()
-    said = visible(said.replace(token, "***") if token else said, 200)
-    why = f"{_where(url)} answers {response.status} {visible(response.reason, 80)}" + (f": {said}" if said else "")
+    why = f"{_where(url)} answers {response.status}" + ("" if hidden is None else _said(response, hidden))
     if response.status in _MAY_PASS:
         raise InfraError(why)
     raise ConfigError(why, hint="check notices.webhook.url and token; redirections aren't followed")
+
+
+def _said(response: HTTPResponse, hidden: str) -> str:
+    said = response.read(_ANSWER_BYTES).decode(errors="replace").strip()
+    told = f"{response.reason[:80]}: {said}" if said else response.reason[:80]
+    return f" {visible(told.replace(hidden, '***') if hidden else told)}"
 
 
 def _fault(url: SplitResult, error: Exception, deadline: Deadline) -> InfraError | ConfigError:

@@ -165,11 +165,6 @@ class Decision:
         """When to look again even if nothing happens until then, in seconds since the epoch."""
         return min((wait.until for wait in self.waits.values() if wait.until is not None), default=None)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing in the queue will ever go on by itself."""
-        return not self.start and not self.waits
-
 
 def in_order(queue: Iterable[Entry]) -> tuple[Entry, ...]:
     """Return the entries, the one that comes first in front."""

@@ -106,6 +106,7 @@ class Keeper:
     work: dict[str, _Work] = field(default_factory=dict)  # by session
     lapses: dict[str, Lapse] = field(default_factory=dict)  # by session
     looked: float | None = None  # on the clock: when the latest round began
+    kept: set[str] = field(default_factory=set)  # sessions that can't be taken off; that is said once
     given_up: set[str] = field(default_factory=set)  # sessions of which it was written that they need a hand
 
     def round(self) -> Decision:
@@ -116,8 +117,7 @@ class Keeper:
         queue = self._queue()
         decision = decide(queue, self.outside.hosts(), self.clock.wall())
         for name, why in decision.over.items():
-            take_off(self.shelf.folder(name))
-            self.outside.say(f"{name}: {why}, off the queue")
+            self._take_off(name, why)
         for name in decision.hand.keys() - {entry.name for entry in queue if entry.hand}:
             self._give_up(name, decision.hand[name])
         for start in decision.start:
@@ -149,6 +149,18 @@ class Keeper:
             for work in self.work.values():
                 work.heard = now
         self.looked = now
+
+    def _take_off(self, name: str, why: str) -> None:
+        """Take a session off the queue; where its folder can't be written to, the others go on."""
+        try:
+            take_off(self.shelf.folder(name))
+        except OSError as error:
+            if name not in self.kept:
+                self.outside.say(f"{name}: {why}, but can't be taken off the queue: {error.strerror}")
+            self.kept.add(name)
+        else:
+            self.outside.say(f"{name}: {why}, off the queue")
+            self.kept.discard(name)
 
     # --- children
 

@@ -81,7 +81,9 @@ class _Standing:
         match fact:
             case Opened():
                 yield Kind.START
-            case Built() | Tried():
+            case Built():
+                self.faults.clear()
+            case Tried(trial) if not trial.ending.verdictless:
                 self.faults.clear()
             case Found(answer) | Answered(answer):
                 if isinstance(answer, Culprit) and answer.commit != self.culprit:
@@ -97,8 +99,11 @@ class _Standing:
                 yield from self._fault(text, "")
 
     def _fault(self, text: str, kind: str) -> Iterator[Kind]:
-        """A fault that comes back before anything went well is no news; other figures in its text don't make it one."""
-        alike = _NUMBER.sub("#", text)
+        """A fault that comes back before anything went well is no news; other figures in its text don't make it one.
+
+        Nor is a machine that is still set aside, or a lab that is still in doubt, told in other words than that it was.
+        """
+        alike = kind if kind in ("Quarantined", "Doubted") else _NUMBER.sub("#", text)
         if alike not in self.faults:
             self.faults.add(alike)
             yield Kind.QUARANTINED if kind == "Quarantined" else Kind.HAND

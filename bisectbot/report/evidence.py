@@ -207,7 +207,9 @@ def kept_log(folder: Path, home: Homecoming) -> tuple[Link, ...]:
 
 def link(folder: Path, path: Path, text: str) -> Link:
     """Return a link to a file below the session's folder, packed or not; one that lies elsewhere is only named."""
-    inside = path.relative_to(folder) if path.is_absolute() and path.is_relative_to(folder) else path
+    inside = path.relative_to(folder) if path.is_relative_to(folder) else path
+    if path.parent.parent.name == folder.name:  # told from another working folder, or before the session was moved
+        inside = Path(*path.parts[-2:])
     if inside.is_absolute() or ".." in inside.parts:
         return Link(f"{text}: {path}", "")
     packed = inside.with_name(f"{inside.name}.gz")

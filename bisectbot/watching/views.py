@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -151,10 +153,17 @@ def best_of(odds: Mapping[str, object]) -> tuple[str, float] | None:
     first = suspects[0]
     if not isinstance(first, dict):
         return None
-    commit, chance = first.get("commit"), first.get("probability")
-    if not isinstance(commit, str) or not isinstance(chance, int | float):
+    commit, chance, else_ = first.get("commit"), number(first.get("probability")), number(older)
+    if not isinstance(commit, str) or chance is None:
         return None
-    return (OLDER, float(older)) if isinstance(older, int | float) and older > chance else (commit, float(chance))
+    return (OLDER, else_) if else_ is not None and else_ > chance else (commit, chance)
+
+
+def number(value: object) -> float | None:
+    """Return a finite number from JSON, where it may have any number of digits; None for all else."""
+    with suppress(OverflowError):
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return None
 
 
 def likely_of(odds: Odds | None, titles: Mapping[str, str]) -> tuple[Likely, ...]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from bisectbot.channels import Notices
 from bisectbot.cli.notifying import hand_over, post_for
 from bisectbot.effects.proc import Processes
-from bisectbot.errors import BisectbotError, Busy
+from bisectbot.errors import BisectbotError, Busy, ConfigError
 from bisectbot.keeper.rounds import Session
-from bisectbot.notices import SEND_SECONDS, Failed, Outcome, Post
+from bisectbot.notices import SEND_SECONDS, Failed, Notice, Outcome, Post
 from bisectbot.ports import Clock
 from bisectbot.session import Folder
 
 _AGAIN = 60.0  # seconds between two looks at a session that nobody works on
+_HOPE = 7200.0  # seconds after a failure that may pass: what is still due is tried again before that
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Handout:
     proc: Processes  # whoever owns it ends what runs at the end
     _looked: dict[str, float] = field(default_factory=dict, init=False)  # by session: when, on the clock
     _complaints: dict[str, str] = field(default_factory=dict, init=False)  # by session: the last one
+    _failed: dict[Notice, float] = field(default_factory=dict, init=False)  # what may still go: when it last didn't
     _work: queue.Queue[tuple[Folder, Notices]] = field(default_factory=queue.Queue, init=False)
     _posts: tuple[Notices, Post] | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -46,6 +48,12 @@ class Handout:
     def join(self) -> None:
         """Wait until every session that was given was looked at."""
         self._work.join()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a session is still to be looked at, or something may go the next time."""
+        late = self.clock.now() - _HOPE
+        return self._work.unfinished_tasks > 0 or any(at > late for at in [*self._failed.values()])
 
     def _start(self) -> None:
         if self._thread is None:
@@ -74,6 +82,10 @@ class Handout:
 
     def _look(self, folder: Folder, recipe: Notices) -> None:
         for outcome in hand_over(folder, recipe, self._post(recipe), SEND_SECONDS):
+            if isinstance(outcome, Failed) and not isinstance(outcome.error, ConfigError):
+                self._failed[outcome.notice] = self.clock.now()
+            else:
+                self._failed.pop(outcome.notice, None)
             if told := _told(outcome):
                 self.say(f"{folder.name}: {told}")
 

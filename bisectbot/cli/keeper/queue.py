@@ -155,8 +155,8 @@ def remove(output: Output, session: str, logs: Path) -> None:
     queued = folder.queued.exists()
     take_off(folder)
     pid = holder(folder.lock) if queued else None
-    if pid is not None and not holds(pid, folder.lock):
-        pid = None  # in a container, say: its keeper ends it
+    if pid is not None and (pid == holder(keeper_lock(logs)) or not holds(pid, folder.lock)):
+        pid = None  # the keeper itself, with its notices in hand; or one in a container: its keeper ends it
     if pid is not None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)

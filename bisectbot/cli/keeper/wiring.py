@@ -28,7 +28,7 @@ from bisectbot.effects.lock import Lock, is_held
 from bisectbot.effects.proc import Group, Processes
 from bisectbot.effects.sdnotify import Notifier
 from bisectbot.errors import BisectbotError, Busy, ConfigError, InfraError
-from bisectbot.facts import Noted
+from bisectbot.facts import Noted, Notified
 from bisectbot.journal import Journal
 from bisectbot.keeper.decide import Hosts
 from bisectbot.keeper.queued import Shelf, markers, needs_a_hand
@@ -56,13 +56,13 @@ def _kept(logs: Path, hosts: Path | None, asked: queue.SimpleQueue[int], *, unti
     """Hold the lock and do rounds; return whether we were asked to end."""
     with Lock(keeper_lock(logs), f"the queue of {logs}"):
         notifier, proc = Notifier(), Processes()
-        keeper = _keeper(logs, hosts, notifier, proc)
+        keeper, handout = _keeper(logs, hosts, notifier, proc)
         notifier.ready()
         _say(logs, f"working on the queue of {logs}, pid {os.getpid()}")
         try:
             while True:
-                decision = keeper.round()
-                if until_empty and decision.idle and not keeper.work:
+                keeper.round()
+                if until_empty and not (keeper.work or _left(logs) or handout.busy):
                     _say(logs, "nothing is left to be done in the queue")
                     return False
                 if (number := _asked(asked)) is not None:
@@ -102,33 +102,44 @@ def _signals() -> Iterator[queue.SimpleQueue[int]]:
             signal.signal(number, handler)
 
 
-def _keeper(logs: Path, hosts: Path | None, notifier: Notifier, proc: Processes) -> Keeper:
+def _keeper(logs: Path, hosts: Path | None, notifier: Notifier, proc: Processes) -> tuple[Keeper, Handout]:
     clock = SystemClock()
     say = partial(_say, logs)
     now = HostsNow(hosts, say)
+    handout = Handout(lambda: now.notices, clock, say, proc)
     outside = Outside(
         hosts=now,
         held=is_held,
         last_words=last_words,
-        needs_a_hand=partial(_needs_a_hand, clock),
+        needs_a_hand=partial(write_hand, clock),
         say=say,
         pulse=Pulse(notifier, clock),
         stay_awake=Awake(proc, say),
-        each_round=Handout(lambda: now.notices, clock, say, proc),
+        each_round=handout,
     )
-    return Keeper(Shelf(logs), SessionChildren(logs.absolute(), hosts, proc), clock, outside)
+    return Keeper(Shelf(logs), SessionChildren(logs.absolute(), hosts, proc), clock, outside), handout
 
 
-def _needs_a_hand(clock: SystemClock, folder: Folder, why: str) -> None:
-    """Leave a session in the queue with the reason why it isn't started, and write that into its journal."""
-    needs_a_hand(folder, why, replace_text)
-    # a journal that can't be written may be the very reason
-    with suppress(BisectbotError), Lock(folder.lock, f"session {folder.name}"):
-        book = Journal(folder.journal)
-        try:
-            book.append(clock.wall(), Noted("hand", why), clock.now())
-        finally:
-            book.close()
+def write_hand(clock: SystemClock, folder: Folder, why: str) -> None:
+    """Leave a session in the queue with the reason why it isn't started, and write that into its journal.
+
+    Busy, and nothing is written, while its notices are handed out: what isn't in the journal would never be told.
+    """
+    with Lock(folder.lock, f"session {folder.name}"):
+        # a journal that can't be written may be the very reason
+        with suppress(BisectbotError):
+            book = Journal(folder.journal)
+            try:
+                _note(book, clock, Noted("hand", why))
+            finally:
+                book.close()
+        needs_a_hand(folder, why, replace_text)
+
+
+def _note(book: Journal, clock: SystemClock, note: Noted) -> None:
+    """Write it down, unless that was the last thing written: a marker that can't be is tried again each round."""
+    if [row.fact for row in book.rows() if not isinstance(row.fact, Notified)][-1:] != [note]:
+        book.append(clock.wall(), note, clock.now())
 
 
 def host_book() -> HostBook:
@@ -147,9 +158,9 @@ class HostsNow:
 
     def __init__(self, chosen: Path | None, say: Callable[[str], None]) -> None:
         """ConfigError if it has mistakes from the start."""
-        self._chosen = chosen
         self._say = say
         self._config = config.load(chosen)
+        self._chosen = self._config.file  # this very one: while an editor replaces it, another might be found
         self._stamp = self._look()
         self._book = host_book()
 

@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from bisectbot.report.chances import figure
+from bisectbot.report.evidence import count
 from bisectbot.watching.views import Close, HostLine, Likely, Line, View
 
 _TOO_NARROW = 20
@@ -75,7 +76,7 @@ def drawn(view: View, screen: Screen, chosen: str | None = None, *, keys: bool =
 
 def _head(view: View, width: int) -> list[Text]:
     running = sum(line.standing in ("running", "confirming") for line in view.sessions)
-    left = f"bisectbot watch: {len(view.sessions)} sessions, {running} running, in {view.logs}"
+    left = f"bisectbot watch: {count(len(view.sessions), 'session')}, {running} running, in {view.logs}"
     clock = f"{datetime.fromtimestamp(view.at).astimezone():%H:%M:%S}"
     return [Text(f"{set_cell_size(left, max(1, width - len(clock) - 1))} {clock}", style="bold")]
 

@@ -39,6 +39,7 @@ from bisectbot.watching.views import (
     hosts_of,
     likely_of,
     line_of,
+    number,
 )
 
 _CONSOLE_BYTES = 6 << 10
@@ -71,8 +72,9 @@ class _Book:
 
     def _stamps(self) -> tuple[Stamp, ...]:
         path = self.folder.journal
-        # an empty -wal is what a reader leaves
-        return tuple(one for one in (stamp(path), stamp(path.with_name(f"{path.name}-wal"))) if one[1])
+        wal = stamp(path.with_name(f"{path.name}-wal"))
+        # an empty one is what a reader leaves
+        return (stamp(path), wal) if wal[1] else (stamp(path),)
 
     def read(self) -> None:
         """Read on; what can't be read is told in `trouble`."""
@@ -94,7 +96,7 @@ class _Book:
         if (found := stamp(path)) == self.odds_stamp:
             return
         self.odds_stamp = found
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             read = json.loads(last_bytes(path, _ODDS_BYTES) or b"{}")
             self.odds = read if isinstance(read, dict) else {}
 
@@ -157,7 +159,7 @@ class Watched:
         known = Known(name, name in running, waiting.get(name), trouble=trouble)
         if book.seen is None:
             return known
-        steps, seconds = (_number(book.odds.get(key)) for key in ("steps_left", "seconds_left"))
+        steps, seconds = (number(book.odds.get(key)) for key in ("steps_left", "seconds_left"))
         fit = fit_of(book.seen.state, _forecast(book.odds.get("ahead")))
         return replace(known, best=best_of(book.odds), steps=steps, seconds=seconds, fit=fit)
 
@@ -218,12 +220,11 @@ def _building(folder: Folder, now: float) -> str:
     return stem if now - at < _BUILD_SILENCE else ""
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
 def _forecast(value: object) -> Forecast | None:
     """Return a forecast from JSON, or None if that isn't one."""
-    with suppress(TypeError, ValueError):
-        return Forecast(**value) if isinstance(value, dict) else None
-    return None
+    if not isinstance(value, dict):
+        return None
+    seconds, spread, boots = (number(value.get(key)) for key in ("seconds", "spread", "boots"))
+    if seconds is None or spread is None or boots is None:
+        return None
+    return Forecast(seconds, spread, boots, value.get("guess") is True)
