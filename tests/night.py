@@ -43,17 +43,18 @@ class Night:
     env: Mapping[str, str] = field(default_factory=dict)
     ends: tuple[str, str] = ("demo-good", "demo-bad")
     hosts: Path | None = None  # a hosts.toml of its own
+    name: str = NAME
     kills: int = 0
-    _known: list[Row] = field(default_factory=list)
+    _known: list[Row] = field(default_factory=list, init=False)
 
     @property
     def journal(self) -> Path:
         """Return where its facts are."""
-        return self.logs / NAME / "journal.db"
+        return self.logs / self.name / "journal.db"
 
     def begin(self) -> subprocess.Popen[bytes]:
         """Start a process that works on it: `run` the first time, `resume` from then on."""
-        return self._start("resume", NAME) if self.rows() else self._start("run", *self._asked())
+        return self._start("resume", self.name) if self.rows() else self._start("run", *self._asked())
 
     def queue(self) -> None:
         """Put it into the queue of its logs folder."""
@@ -66,7 +67,7 @@ class Night:
 
     def _asked(self) -> tuple[object, ...]:
         good, bad = self.ends
-        return ("--tree", self.demo.path, "--good", good, "--bad", bad, "--session", NAME, *self.words)
+        return ("--tree", self.demo.path, "--good", good, "--bad", bad, "--session", self.name, *self.words)
 
     def _start(self, *words: object) -> subprocess.Popen[bytes]:
         where = ("--logs", self.logs, *(("--hosts", self.hosts) if self.hosts else ()))
@@ -158,7 +159,7 @@ class Night:
         git_folder = Path(git(self.demo.path, "rev-parse", "--absolute-git-dir"))
         assert list(git_folder.glob("*.lock")) == []
         done = subprocess.run(
-            command("status", NAME, "--json", "--logs", self.logs), stdout=subprocess.PIPE, text=True, check=True
+            command("status", self.name, "--json", "--logs", self.logs), stdout=subprocess.PIPE, text=True, check=True
         )
         (session,) = json.loads(done.stdout)["sessions"]
         assert session["standing"] == "answered"
