@@ -288,3 +288,14 @@ def _learn(state: State, fact: Fact) -> State:  # noqa: C901, PLR0911, PLR0912  
 
 def _touch(state: State, commit: str) -> State:
     return state if commit in state.touched else replace(state, touched=(*state.touched, commit))
+
+
+def works_again(fact: Fact, stage: str) -> bool:
+    """Whether a fact shows that a stage works (again): a build that was made ahead says nothing of a machine."""
+    match fact:
+        case Built():
+            return stage != "boot"
+        case Tried(trial):
+            return not trial.ending.verdictless
+        case _:
+            return False

@@ -9,7 +9,7 @@ import pytest
 from fakes import a_kernel, a_plan, a_trial
 from lab_samples import LAB
 
-from bisectbot.facts import Answered, Built, Fact, Notified, Opened, Paused, Resumed, Row, Tried
+from bisectbot.facts import Answered, Built, Fact, Faulted, Notified, Opened, Paused, Resumed, Row, Tried
 from bisectbot.keeper.decide import (
     Decision,
     Ending,
@@ -135,13 +135,15 @@ def test_a_clock_set_back_ends_a_rest() -> None:
         ((_FAULT, Resumed(), _FAULT), 2),
         ((_FAULT, Resumed(), Notified(2, "fault", "mail"), _FAULT), 2),
         ((_FAULT, Resumed(), Built(a_kernel(_B)), _FAULT), 1),
+        ((Faulted(_B, "build", "no memory"), _FAULT, Resumed(), Built(a_kernel(_B)), _FAULT), 1),
+        ((Faulted(_B, "boot", "no route"), _FAULT, Resumed(), Built(a_kernel(_B)), _FAULT), 2),  # built ahead
         ((_FAULT, Resumed(), Tried(a_trial(_B, 1, TrialEnding.CLEAN)), _FAULT), 1),
         ((_FAULT, Resumed(), Tried(a_trial(_B, 1, TrialEnding.HUNG)), _FAULT), 2),
         ((_FAULT, Resumed(), _INTERRUPTED, Resumed(), _FAULT), 2),
     ],
 )
 def test_faults_in_a_row_are_counted_from_the_journal(facts: tuple[Fact, ...], faults: int) -> None:
-    """A finished build, or a boot that told something, begins the count anew; a boot without a verdict doesn't."""
+    """What shows that the stage works again begins the count anew: a build does so for builds, a verdict for all."""
     found = known(_rows(*facts))
     assert found is not None
     assert found.faults == faults

@@ -89,6 +89,8 @@ def kinds(*facts: Fact) -> list[tuple[int, str]]:
             [(2, "hand"), (4, "hand")],
         ),
         ((fault("disk full"), Resumed(), BUILT, fault("disk full")), [(2, "hand"), (5, "hand")]),
+        # a kernel that was built ahead says nothing of a machine that is silent
+        ((Faulted(BAD, "boot", "no route"), fault("x"), Resumed(), BUILT, fault("x")), [(3, "hand")]),
         ((fault("f"), Resumed(), Tried(a_trial(BAD, 1, Ending.CLEAN)), fault("f")), [(2, "hand"), (5, "hand")]),
         ((Noted("hand", "it ends at once"),), [(2, "hand")]),
         ((Faulted(BAD, "build", "passing"), Noted("clock", "jumped")), []),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bisectbot.facts import Answered, Built, CameHome, Found, Paused, Reverted, Row, Tried, replay
+from bisectbot.facts import Answered, Built, CameHome, Faulted, Found, Paused, Reverted, Row, Tried, replay, works_again
 from bisectbot.lab import Host, LabHost, Payload
 
 # Seconds after the first, second, ... fault in a row; the last one from then on.
@@ -60,11 +60,13 @@ def known(rows: Sequence[Row]) -> Known | None:
 
 
 def _faults(rows: Iterable[Row]) -> int:
-    count = 0
+    count, stage = 0, ""
     for row in rows:
-        if isinstance(row.fact, Paused):
+        if isinstance(row.fact, Faulted):
+            stage = row.fact.stage
+        elif isinstance(row.fact, Paused):
             count += row.fact.why == "fault"
-        elif isinstance(row.fact, Built) or (isinstance(row.fact, Tried) and not row.fact.trial.ending.verdictless):
+        elif works_again(row.fact, stage):
             count = 0
     return count
 

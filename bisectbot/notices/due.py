@@ -7,7 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bisectbot.channels import NAMES, Kind, Notices
-from bisectbot.facts import Answered, Built, Fact, Found, Noted, Notified, Opened, Paused, Resumed, Row, Tried
+from bisectbot.facts import (
+    Answered,
+    Fact,
+    Faulted,
+    Found,
+    Noted,
+    Notified,
+    Opened,
+    Paused,
+    Resumed,
+    Row,
+    works_again,
+)
 from bisectbot.model import Culprit
 
 OURS = "notices"  # facts.Noted.what of what is noted about notices themselves
@@ -74,17 +86,18 @@ class _Standing:
     """What was told so far, as far as it decides what is news."""
 
     culprit: str | None = None
-    faults: set[str] = field(default_factory=set)  # since something last went well
+    stage: str = ""  # that failed last
+    faults: set[str] = field(default_factory=set)  # since that last went well
 
     def hears(self, fact: Fact) -> Iterator[Kind]:
         """Yield what a fact is worth telling as."""
+        if works_again(fact, self.stage):
+            self.faults.clear()
         match fact:
             case Opened():
                 yield Kind.START
-            case Built():
-                self.faults.clear()
-            case Tried(trial) if not trial.ending.verdictless:
-                self.faults.clear()
+            case Faulted(_, stage):
+                self.stage = stage
             case Found(answer) | Answered(answer):
                 if isinstance(answer, Culprit) and answer.commit != self.culprit:
                     self.culprit = answer.commit
