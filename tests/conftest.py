@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from buildsite import Site
+from history import History, line, make_history
 from tinytree import TinyTree
 
 from bisectbot import places
@@ -39,3 +40,11 @@ def seal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def site(tmp_path: Path) -> Site:
     """Return a tiny kernel tree with a builder, in the sealed cache."""
     return Site(places.cache(), TinyTree(tmp_path / "linux"))
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Return a repository that passes for a kernel's, and work in an empty folder."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return make_history(tmp_path / "user", line(6))

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from history import git
 from real_demo import Demo
@@ -204,9 +203,3 @@ def shoot(pids: Sequence[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def told(night: Night) -> dict[str, Any]:
-    """Return what the last process printed for scripts."""
-    found: dict[str, Any] = json.loads(night.said())
-    return found

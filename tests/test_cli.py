@@ -11,32 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from commandline import run_command
 from fakes import a_kernel, a_plan, a_trial
-from history import History, git, line, make_history
+from history import History, git
 
-from bisectbot.cli.main import main
 from bisectbot.facts import Answered, Built, Opened, Paused, Tried
 from bisectbot.journal import VERSION, Journal
 from bisectbot.model import Culprit, Ending, Range
 
 
-@pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Return a repository that passes for a kernel's, and work in an empty folder."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return make_history(tmp_path / "user", line(6))
-
-
-def _run(*words: str | Path) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in words])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
 def _dry(user: History, *words: str | Path) -> int:
-    return _run("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--dry-run", *words)
+    return run_command("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--dry-run", *words)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +74,7 @@ def test_a_mistake_is_json_for_scripts(user: History, capsys: pytest.CaptureFixt
 
 def test_swapped_ends_are_named(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """Good and bad the wrong way round is told as that."""
-    assert _run("run", "--tree", user.path, "--good", "main", "--bad", "main~3", "--dry-run") == 2
+    assert run_command("run", "--tree", user.path, "--good", "main", "--bad", "main~3", "--dry-run") == 2
     assert "swapped" in capsys.readouterr().err
 
 
@@ -119,12 +104,12 @@ def test_a_dry_run_starts_nothing_and_tells_the_plan(user: History, capsys: pyte
 def test_the_plan_says_what_comes_first_and_why(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """--plan starts nothing: the bad end comes first, and the suspects add up to all of the range."""
     words = ("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan")
-    assert _run(*words, "--json") == 0
+    assert run_command(*words, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["proposal"]["commit"] == user["c05"]
     assert len(told["suspects"]) == told["candidates"] == 5
     assert sum(one["probability"] for one in told["suspects"]) + told["older"] == pytest.approx(1)
-    assert _run(*words) == 0
+    assert run_command(*words) == 0
     assert "the bad end has to fire 3 times" in capsys.readouterr().out
     assert not Path("logs").exists()
 
@@ -132,14 +117,14 @@ def test_the_plan_says_what_comes_first_and_why(user: History, capsys: pytest.Ca
 def test_a_prior_is_seen_in_the_plan(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """What touches the path is likelier, by the factor that was given."""
     words = ("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan", "--json")
-    assert _run(*words, "--prior", "none", "--prior", "path:files/c03=8") == 0
+    assert run_command(*words, "--prior", "none", "--prior", "path:files/c03=8") == 0
     suspects = {one["commit"]: one["probability"] for one in json.loads(capsys.readouterr().out)["suspects"]}
     assert suspects[user["c03"]] == pytest.approx(8 * suspects[user["c02"]])
 
 
 def test_a_plain_bisection_has_no_plan_of_its_own(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """With --runs git picks: --plan is refused, with what shows the rest."""
-    assert _run("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan", "--runs", "2") == 2
+    assert run_command("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--plan", "--runs", "2") == 2
     assert "see --dry-run" in capsys.readouterr().err
 
 
@@ -149,7 +134,7 @@ def test_without_a_session_there_is_nothing_to_show(
 ) -> None:
     """Commands over a session say that there is none and how to start one."""
     del user
-    assert _run(command) == 2
+    assert run_command(command) == 2
     assert "no session" in capsys.readouterr().err
 
 
@@ -168,13 +153,13 @@ def test_status_and_log_tell_a_session(user: History, capsys: pytest.CaptureFixt
     """A session that was answered shows its culprit; its log has a line a fact and git's own log at the end."""
     fired = Tried(a_trial(user["c05"], 1, Ending.FIRED))
     _session(user, fired, Answered(Culprit(user["c05"]), "git bisect start\ngit bisect bad x"))
-    assert _run("status") == 0
+    assert run_command("status") == 0
     assert user["c05"] in capsys.readouterr().out
-    assert _run("log") == 0
+    assert run_command("log") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("2023-11-14T22:13:20+00:00 opened: bad")
     assert lines[-1] == "git bisect bad x"
-    assert _run("status", "mine", "--json") == 0
+    assert run_command("status", "mine", "--json") == 0
     (told,) = json.loads(capsys.readouterr().out)["sessions"]
     assert (told["standing"], told["answer"]["commit"]) == ("answered", user["c05"])
 
@@ -184,11 +169,11 @@ def test_a_session_that_never_began_hides_no_other(user: History, capsys: pytest
     _session(user, Paused("interrupted", "SIGTERM"))
     Path("logs/empty").mkdir()
     Journal(Path("logs/empty/journal.db")).close()
-    assert _run("status") == 0
+    assert run_command("status") == 0
     told = capsys.readouterr().out
     assert "empty: empty; it was killed as it began" in told
     assert "mine: stopped (interrupted)" in told
-    assert _run("resume", "empty") == 2
+    assert run_command("resume", "empty") == 2
 
 
 def test_a_journal_that_can_t_be_read_hides_no_other(user: History, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,15 +181,15 @@ def test_a_journal_that_can_t_be_read_hides_no_other(user: History, capsys: pyte
     _session(user, Paused("interrupted", "SIGTERM"))
     Path("logs/torn").mkdir()
     Path("logs/torn/journal.db").write_bytes(b"SQLite format 3\0" + b"\0" * 5000)
-    assert _run("status") == 0
+    assert run_command("status") == 0
     told = capsys.readouterr().out
     assert "torn: can't be read: " in told
     assert "mine: stopped (interrupted)" in told
-    assert _run("status", "--json") == 0
+    assert run_command("status", "--json") == 0
     standings = {one["session"]: one["standing"] for one in json.loads(capsys.readouterr().out)["sessions"]}
     assert standings == {"mine": "stopped (interrupted)", "torn": "unreadable"}
     for words in (("status", "torn"), ("resume", "torn"), ("log", "torn")):
-        assert _run(*words) == 2
+        assert run_command(*words) == 2
         assert "not a journal" in capsys.readouterr().err
 
 
@@ -215,32 +200,32 @@ def test_tidy_says_what_it_would_do_and_does_it(user: History, capsys: pytest.Ca
     log = folder / "consoles/001-abc.log"
     log.write_text("[    1.000000] Kernel panic - not syncing: Attempted to kill init!\n" * 300)
     os.utime(log, (1_600_000_000.0,) * 2)
-    assert _run("tidy", "--dry-run", "--json") == 0
+    assert run_command("tidy", "--dry-run", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["dry_run"], told["things"]) == (True, 1)
     assert log.exists()
-    assert _run("tidy", "--dry-run") == 0
+    assert run_command("tidy", "--dry-run") == 0
     assert "nothing was touched" in capsys.readouterr().out
-    assert _run("tidy", "--json") == 0
+    assert run_command("tidy", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["dry_run"], told["things"], [*told["bytes"]]) == (False, 1, ["logs"])
     assert [path.name for path in log.parent.iterdir()] == ["001-abc.log.gz"]
-    assert _run("console", f"{log}.gz") == 0
+    assert run_command("console", f"{log}.gz") == 0
     assert "kernel panic" in capsys.readouterr().out
-    assert _run("tidy") == 0
+    assert run_command("tidy") == 0
     assert "tidied away: nothing" in capsys.readouterr().out
 
 
 def test_half_of_a_packed_log_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A packed log that was cut off is told as such."""
     (tmp_path / "1.log.gz").write_bytes(gzip.compress(os.urandom(5000))[:2000])
-    assert _run("console", tmp_path / "1.log.gz") == 2
+    assert run_command("console", tmp_path / "1.log.gz") == 2
     assert "not whole" in capsys.readouterr().err
 
 
 def test_a_missing_compiler_begins_no_session(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the compiler of --cc nothing is begun: exit code 5, its name, and no session folder."""
-    code = _run("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--cc", "no-such-gcc")
+    code = run_command("run", "--tree", user.path, "--good", "main~5", "--bad", "main", "--cc", "no-such-gcc")
     assert code == 5
     assert "no-such-gcc" in capsys.readouterr().err
     assert not Path("logs").exists()
@@ -249,7 +234,7 @@ def test_a_missing_compiler_begins_no_session(user: History, capsys: pytest.Capt
 def test_report_is_written_from_the_journal_alone(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """`report` writes all its files again and prints what --json promises."""
     folder = _session(user, Paused("interrupted", "SIGTERM"))
-    assert _run("report", "--json") == 0
+    assert run_command("report", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["ending"], told["culprit"], told["candidates"]) == ("interrupted", None, [])
     assert {"steps", "seconds"} <= set(told)
@@ -262,7 +247,7 @@ def test_a_journal_of_a_newer_version_is_refused(user: History, capsys: pytest.C
     folder = _session(user)
     with sqlite3.connect(folder / "journal.db") as db:
         db.execute(f"PRAGMA user_version={VERSION + 1}")
-    assert _run("resume") == 2
+    assert run_command("resume") == 2
     assert "newer bisectbot" in capsys.readouterr().err
 
 
@@ -271,7 +256,7 @@ def test_console_tells_crashes_apart(tmp_path: Path, capsys: pytest.CaptureFixtu
     clean, sick = tmp_path / "clean.log", tmp_path / "sick.log"
     clean.write_text("[    0.000000] Linux version 6.1.0 (a@b)\n[    1.012345] Run /init as init process\n")
     sick.write_text("[    1.012345] Kernel panic - not syncing: sysrq triggered crash\n[    1.012399] CPU: 0 PID: 1\n")
-    assert _run("console", "--json", clean, sick) == 0
+    assert run_command("console", "--json", clean, sick) == 0
     first, second = json.loads(capsys.readouterr().out)["files"]
     assert (first["crash"], first["kind"]) == (False, "none")
     assert (second["crash"], second["kind"]) == (True, "panic")
@@ -280,7 +265,7 @@ def test_console_tells_crashes_apart(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_console_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """An unreadable file is a mistake with its name."""
-    assert _run("console", "/no/such.log") == 2
+    assert run_command("console", "/no/such.log") == 2
     assert "/no/such.log" in capsys.readouterr().err
 
 

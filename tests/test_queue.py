@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -12,97 +11,64 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import a_plan
-from history import History, line, make_history
+from commandline import a_session, run_command, told_by
+from history import History
 from test_proc import gone
 
 from bisectbot import journal
-from bisectbot.cli.main import main
 from bisectbot.cli.resuming import resumed
 from bisectbot.effects import children
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.detached import detach
 from bisectbot.effects.lock import Lock, holder, holds, is_held
-from bisectbot.facts import Answered, Fact, Opened, Paused, replay
+from bisectbot.facts import Answered, Paused, replay
 from bisectbot.journal import Journal
-from bisectbot.model import Arch, Culprit, QemuHost, Range
+from bisectbot.model import Arch, Culprit, QemuHost
 
 _BUDGET = Paused("budget", "the time that it was given is used up")
 
 
-@pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Return a repository that passes for a kernel's, and work in an empty folder."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return make_history(tmp_path / "user", line(6))
-
-
-def _run(*words: str | Path) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in words])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
-def _told(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
-    capsys.readouterr()
-    assert _run(*words, "--json") == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
-
-
-def _session(user: History, name: str, *facts: Fact, queued: str | None = "1\n") -> Path:
-    folder = Path("logs", name).absolute()
-    folder.mkdir(parents=True)
-    book = Journal(folder / "journal.db")
-    for at, fact in enumerate((Opened(a_plan(user.path, Range(user["c05"], (user["c00"],))), {}), *facts)):
-        book.append(1_700_000_000.0 + at, fact)
-    book.close()
-    if queued is not None:
-        (folder / "queued").write_text(queued)
-    return folder
-
-
 def _queue(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
-    return {row["session"]: row for row in _told(capsys, "queue", "list")["queue"]}
+    return {row["session"]: row for row in told_by(capsys, "queue", "list")["queue"]}
 
 
 def test_sessions_are_queued_in_order(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """Each goes behind the others or, with --first, in front; its plan is what `run` would have made of the words."""
     words = ("queue", "add", "--tree", user.path, "--good", "main~5", "--bad", "main", "--confidence", "0.9")
     more: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("--first",)}
-    places = [_told(capsys, *words, "--session", name, *first)["place"] for name, first in more.items()]
+    places = [told_by(capsys, *words, "--session", name, *first)["place"] for name, first in more.items()]
     assert places == [1, 2, 1]
     assert list(_queue(capsys)) == ["c", "a", "b"]
     state = replay(journal.read(Path("logs/a/journal.db")))
     assert state is not None
     assert state.plan.search is not None
     assert (state.plan.range_.bad, state.plan.search.confidence) == (user["c05"], 0.9)
-    assert _run("queue", "list") == 0
+    assert run_command("queue", "list") == 0
     assert "nobody works on the queue: bisectbot service start" in capsys.readouterr().out
 
 
 def test_a_mistake_queues_nothing(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """What `run` refuses, `queue add` refuses, in the same words."""
-    assert _run("queue", "add", "--tree", user.path, "--good", "main~5", "--bad", "main", "--host", "nonsense") == 2
+    assert (
+        run_command("queue", "add", "--tree", user.path, "--good", "main~5", "--bad", "main", "--host", "nonsense") == 2
+    )
     assert "no host" in capsys.readouterr().err
     assert not Path("logs").exists()
 
 
 def test_the_list_tells_what_each_waits_for(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """At work, at rest until a time of day and why, behind another one, in need of a hand, empty."""
-    _session(user, "works", queued="1\n")
-    rests = _session(user, "rests", queued="2\n")
+    a_session(user, "works", queued="1\n")
+    rests = a_session(user, "rests", queued="2\n")
     book = Journal(rests / "journal.db")
     book.append(SystemClock().wall(), Paused("fault", "disk full", "DiskFull"))
     book.close()
-    _session(user, "waits", queued="3\n")
-    _session(user, "stuck", queued="4\nno such gcc\n")
-    _session(user, "elsewhere", queued=None)
+    a_session(user, "waits", queued="3\n")
+    a_session(user, "stuck", queued="4\nno such gcc\n")
+    a_session(user, "elsewhere", queued=None)
     with Lock(Path("logs/works/lock"), "this test"):
         found = _queue(capsys)
-        assert _run("queue", "list") == 0
+        assert run_command("queue", "list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [row["standing"] for row in found.values()] == ["running", "waiting", "waiting", "needs a hand"]
     assert found["rests"]["until"] > SystemClock().wall()
@@ -114,17 +80,17 @@ def test_the_list_tells_what_each_waits_for(user: History, capsys: pytest.Captur
 
 def test_what_is_taken_off_keeps_its_journal(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """Only the marker goes; a session that isn't queued is told as that, and one that isn't there is a mistake."""
-    folder = _session(user, "mine")
-    assert _told(capsys, "queue", "rm", "mine") == {"session": "mine", "removed": True, "stopped": None}
+    folder = a_session(user, "mine")
+    assert told_by(capsys, "queue", "rm", "mine") == {"session": "mine", "removed": True, "stopped": None}
     assert not (folder / "queued").exists()
     assert (folder / "journal.db").is_file()
-    assert _told(capsys, "queue", "rm", "mine")["removed"] is False
-    assert _run("queue", "rm", "other") == 2
+    assert told_by(capsys, "queue", "rm", "mine")["removed"] is False
+    assert run_command("queue", "rm", "other") == 2
 
 
 def test_a_running_session_is_asked_to_stop(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """The process that holds the session's lock gets SIGTERM."""
-    _session(user, "mine")
+    a_session(user, "mine")
     holding = (
         "import sys, time; from pathlib import Path; from bisectbot.effects.lock import Lock\n"
         "with Lock(Path('logs/mine/lock'), 'it'): print('held', flush=True); time.sleep(60)"
@@ -132,23 +98,23 @@ def test_a_running_session_is_asked_to_stop(user: History, capsys: pytest.Captur
     with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        assert _told(capsys, "queue", "rm", "mine")["stopped"] == process.pid
+        assert told_by(capsys, "queue", "rm", "mine")["stopped"] == process.pid
         assert process.wait(timeout=20) == -15
 
 
 def test_a_number_from_elsewhere_gets_no_signal(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """A pid that is another process here (the holder is in a container, say) is left alone."""
-    folder = _session(user, "mine")
+    folder = a_session(user, "mine")
     with subprocess.Popen(["sleep", "60"]) as stranger, Lock(folder / "lock", "this test"):  # noqa: S607
         (folder / "lock").write_text(f"{stranger.pid}\n")
-        assert _told(capsys, "queue", "rm", "mine")["stopped"] is None
+        assert told_by(capsys, "queue", "rm", "mine")["stopped"] is None
         assert stranger.poll() is None
         stranger.kill()
 
 
 def test_a_keeper_that_hands_out_notices_gets_no_signal(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """The keeper holds a session's lock now and then; taking that session off doesn't end all the others."""
-    folder = _session(user, "mine")
+    folder = a_session(user, "mine")
     holding = (
         "import sys, time; from pathlib import Path; from bisectbot.effects.lock import Lock\n"
         "with Lock(Path('logs/keeper.lock'), 'all'), Lock(Path('logs/mine/lock'), 'it'):\n"
@@ -157,7 +123,7 @@ def test_a_keeper_that_hands_out_notices_gets_no_signal(user: History, capsys: p
     with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"held\n"
-        assert _told(capsys, "queue", "rm", "mine")["stopped"] is None
+        assert told_by(capsys, "queue", "rm", "mine")["stopped"] is None
         assert not (folder / "queued").exists()
         assert keeper.poll() is None
         keeper.kill()
@@ -165,17 +131,17 @@ def test_a_keeper_that_hands_out_notices_gets_no_signal(user: History, capsys: p
 
 def test_a_session_is_put_back(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever kept it from going on is forgotten: a budget that was used up, a hand that was needed."""
-    _session(user, "late", _BUDGET, queued=None)
-    _session(user, "stuck", queued="1\nno such gcc\n")
-    assert _told(capsys, "queue", "resume", "late", "--first")["place"] == 1
-    _told(capsys, "queue", "resume", "stuck")
+    a_session(user, "late", _BUDGET, queued=None)
+    a_session(user, "stuck", queued="1\nno such gcc\n")
+    assert told_by(capsys, "queue", "resume", "late", "--first")["place"] == 1
+    told_by(capsys, "queue", "resume", "stuck")
     assert {name: row["standing"] for name, row in _queue(capsys).items()} == {"late": "waiting", "stuck": "waiting"}
 
 
 def test_an_answered_session_isnt_put_back(user: History, capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing left to be done."""
-    folder = _session(user, "done", Answered(Culprit(user["c03"]), ""), queued=None)
-    assert _run("queue", "resume", "done") == 2
+    folder = a_session(user, "done", Answered(Culprit(user["c03"]), ""), queued=None)
+    assert run_command("queue", "resume", "done") == 2
     assert "answered already" in capsys.readouterr().err
     assert not (folder / "queued").exists()
 
@@ -187,15 +153,15 @@ def test_a_host_that_wont_do_is_refused(
     user: History, capsys: pytest.CaptureFixture[str], host: str, says: str
 ) -> None:
     """--on takes a host of hosts.toml with the session's architecture; nothing is written otherwise."""
-    folder = _session(user, "mine")
-    assert _run("resume", "mine", "--on", host) == 2
+    folder = a_session(user, "mine")
+    assert run_command("resume", "mine", "--on", host) == 2
     assert says in capsys.readouterr().err
     assert len(journal.read(folder / "journal.db")) == 1
 
 
 def test_another_host_takes_over(user: History) -> None:
     """It is written down once, and from then on it is the session's host."""
-    book = Journal(_session(user, "mine") / "journal.db")
+    book = Journal(a_session(user, "mine") / "journal.db")
     other = QemuHost("other", Arch.X86_64)
     first = replay(resumed(book, SystemClock(), on=other))
     again = replay(resumed(book, SystemClock()))

@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes import a_plan
-from history import History, line, make_history
+from commandline import a_session, run_command, told_by
+from history import History
 
 from bisectbot import journal, places
 from bisectbot.cli.keeper import systemd
 from bisectbot.cli.keeper.wiring import HostsNow, write_hand
-from bisectbot.cli.main import main
 from bisectbot.effects.clock import SystemClock
 from bisectbot.effects.lock import Lock
 from bisectbot.errors import InfraError
-from bisectbot.facts import Answered, Fact, Noted, Opened
-from bisectbot.journal import Journal
-from bisectbot.model import Culprit, Range
+from bisectbot.facts import Answered, Noted
+from bisectbot.model import Culprit
 from bisectbot.session import Folder
 
 _NOTICES = '\n[notices.command]\nargv = ["tell", "me"]\n'
 
 
-@pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Return a repository that passes for a kernel's, and work in an empty folder."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return make_history(tmp_path / "user", line(6))
-
-
-def _run(*words: str | Path) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in words])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
-def _told(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
-    capsys.readouterr()
-    assert _run(*words, "--json") == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
-
-
-def _session(user: History, name: str, *facts: Fact, queued: str | None = "1\n") -> Path:
-    folder = Path("logs", name).absolute()
-    folder.mkdir(parents=True)
-    book = Journal(folder / "journal.db")
-    for at, fact in enumerate((Opened(a_plan(user.path, Range(user["c05"], (user["c00"],))), {}), *facts)):
-        book.append(1_700_000_000.0 + at, fact)
-    book.close()
-    if queued is not None:
-        (folder / "queued").write_text(queued)
-    return folder
-
-
 def test_a_keeper_ends_with_its_queue(user: History) -> None:
     """A real keeper takes off what is over, leaves what needs a hand with the reason, and ends."""
-    _session(user, "done", Answered(Culprit(user["c03"]), ""))
-    empty = _session(user, "empty")
+    a_session(user, "done", Answered(Culprit(user["c03"]), ""))
+    empty = a_session(user, "empty")
     (empty / "journal.db").write_bytes(b"")
     command = [sys.executable, "-m", "bisectbot", "service", "run", "--until-empty"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -78,7 +40,7 @@ def test_a_keeper_ends_with_its_queue(user: History) -> None:
 
 def test_a_keeper_waits_for_what_others_work_on(user: History) -> None:
     """While somebody works on a queued session by hand it is there, quietly, and a signal ends it."""
-    folder = _session(user, "mine")
+    folder = a_session(user, "mine")
     command = [sys.executable, "-m", "bisectbot", "service", "run", "--until-empty"]
     with Lock(folder / "lock", "this test"), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as keeper:
         assert keeper.stderr is not None
@@ -108,13 +70,13 @@ def test_a_hosts_toml_that_is_being_replaced_stays_the_one(user: History) -> Non
 
 def test_a_folder_that_may_not_be_written_to_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """It is no bug of ours: the path and the reason, and no traceback."""
-    assert _run("service", "run", "--logs", "/sys/nologs") == 5
+    assert run_command("service", "run", "--logs", "/sys/nologs") == 5
     assert "bisectbot: /sys/nologs: " in capsys.readouterr().err
 
 
 def test_a_marker_that_cant_be_written_doesnt_fill_the_journal(user: History) -> None:
     """Each round tries again; what needs a hand is noted once."""
-    folder = _session(user, "mine")
+    folder = a_session(user, "mine")
     (folder / ".queued.new").mkdir()  # where the marker would grow
     for _ in range(3):
         with pytest.raises(InfraError, match="queued"):
@@ -126,7 +88,7 @@ def test_there_is_one_keeper_a_folder(user: History, capsys: pytest.CaptureFixtu
     """A second one is refused, with the first one's pid."""
     del user
     with Lock(Path("logs/keeper.lock"), "this test"):
-        assert _run("service", "run") == 2
+        assert run_command("service", "run") == 2
     assert f"in use by another bisectbot (pid {os.getpid()})" in capsys.readouterr().err
 
 
@@ -137,7 +99,7 @@ def test_the_unit_is_shown_and_nothing_is_changed(
     del user
     Path("hosts.toml").write_text('default = "q"\n[hosts.q]\narch = "x86_64"\nboot = "qemu"\n')
     monkeypatch.setenv("LAB_PASSWORD", "swordfish")
-    told = _told(capsys, "service", "install", "--print", "--user")
+    told = told_by(capsys, "service", "install", "--print", "--user")
     (start,) = (line for line in told["unit"].splitlines() if line.startswith("ExecStart="))
     words = shlex.split(start.removeprefix("ExecStart="))
     here = Path.cwd()
@@ -151,8 +113,8 @@ def test_a_hosts_toml_with_mistakes_is_told_at_once(user: History, capsys: pytes
     """The unit isn't written, and no keeper is started that would only fail later."""
     del user
     Path("hosts.toml").write_text("nonsense")
-    assert _run("service", "install", "--print") == 2
-    assert _run("service", "run") == 2
+    assert run_command("service", "install", "--print") == 2
+    assert run_command("service", "run") == 2
     assert capsys.readouterr().err.count("hosts.toml is not TOML") == 2
 
 
@@ -162,7 +124,7 @@ def test_without_systemd_the_other_ways_are_told(
 ) -> None:
     """tmux, --daemon and crontab are what is left."""
     monkeypatch.setattr(systemd, "_BOOTED", user.path / "none")
-    assert _run("service", command, "--user") == 2
+    assert run_command("service", command, "--user") == 2
     told = capsys.readouterr().err
     assert "systemd doesn't run on this machine" in told
     assert all(way in told for way in ("tmux", "--daemon", "@reboot"))
