@@ -24,7 +24,7 @@ def test_what_it_says() -> None:
     lines = unit_text(_unit()).splitlines()
     assert {"Type=notify", "NotifyAccess=main", "WatchdogSec=120", "Restart=always", "KillMode=mixed"} <= set(lines)
     assert {"StartLimitIntervalSec=0", "TimeoutStopSec=15", "WantedBy=multi-user.target"} <= set(lines)
-    assert lines[lines.index("[Service]") + 3] == "WorkingDirectory=/work dir/%%t"
+    assert lines[lines.index("[Service]") + 3] == "WorkingDirectory=-/work dir/%%t"
     (start,) = (line for line in lines if line.startswith("ExecStart="))
     assert start == (
         'ExecStart="/o p/py%%n" -P "a b" "$$HOME $$$$ $${X}" "quo\\"te" "back\\\\slash" "%%h" tab "\'" ";" "ü"'
