@@ -115,6 +115,7 @@ def test_two_sessions_are_worked_through_whatever_is_killed(demo: Demo, logs: Pa
         keeper.kill()
         _until(lambda: not _left_behind(logs), "nothing is left behind", 5.0)
     with _keeper(logs) as keeper:
+        _until(lambda: holder(logs / "keeper.lock") == keeper.pid, "the new keeper is at work", _SOON)
         _until(lambda: holder(logs / "one/lock"), "the session goes on", _SOON)
         time.sleep(1.0)  # for its loop to begin, so that it ends in good order
         began = time.monotonic()
